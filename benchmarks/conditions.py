@@ -93,10 +93,13 @@ def as_in_the_app(config: RunConfig, data: Dataset, model: nn.Module, device: to
     return choose(config, data, model, device).put_into(config)
 
 
-def threads_in_the_app(model: nn.Module, threads: int = 0) -> ThreadChoice:
-    """What chooses the processor threads of a training as a training process of the app does. threads: this number instead."""
+def threads_in_the_app(model: nn.Module, device: torch.device, threads: int = 0) -> ThreadChoice:
+    """What chooses the processor threads of a training on that device as a training process of the app does. threads: this number
+    instead."""
     most = threads_for(sum(p.numel() for p in model.parameters()), is_convolutional(model))
-    return ThreadChoice((threads,) if threads else candidates(most))
+    if threads:
+        return ThreadChoice((threads,))
+    return ThreadChoice(candidates(most) if device.type == "cpu" else (most,))
 
 
 def in_own_process(work: Callable[..., Result], *given: object, plain: bool = False) -> Result:

@@ -40,14 +40,15 @@ def seconds(name: str, steps: int, rounds: int) -> dict[str, list[float]]:
     settings = Settings.from_environment()
     config = preset(name).config
     data, model = prepare(config, settings.data_dir, settings.cache_dir)
-    config = as_in_the_app(config, data, model, torch.device("cpu"))
-    ways = {**{str(number): (number,) for number in candidates(usable_cores())}, CHOSEN: threads_in_the_app(model).numbers}
+    cpu = torch.device("cpu")
+    config = as_in_the_app(config, data, model, cpu)
+    ways = {**{str(number): (number,) for number in candidates(usable_cores())}, CHOSEN: threads_in_the_app(model, cpu).numbers}
     found: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds + 1):  # the first warms up
         for way, numbers in ways.items():
             network = copy.deepcopy(model)
             began = time.perf_counter()
-            for _ in fit(config, data, network, torch.device("cpu"), After(steps), threads=ThreadChoice(numbers)):
+            for _ in fit(config, data, network, cpu, After(steps), threads=ThreadChoice(numbers)):
                 pass
             if number:
                 found[way].append(time.perf_counter() - began)

@@ -1,11 +1,11 @@
 """The classic notes' loop against fit(), in turn: python -m benchmarks.training_speed [--seeds 3] [--only mlp] [--threads 1].
 
 The notes' loop: torchvision's MNIST, ToTensor (and Normalize) for each image, a DataLoader, Adam, float32, PyTorch's own number
-of threads. fit(): the same network, initial weights, batch size, learning rate, epochs and 55,000 training images. Each training
-has a process of its own: the notes' an ordinary one, fit()'s with what the app's training processes set. Both are measured by
-seconds for each epoch of training alone, of the clock and of the processor (summed over threads, which other programs lengthen
-least), and both are tested on the same 10,000 images afterwards. --threads gives both the same number; --busy keeps so many other
-processes busy. Needs MNIST in PLAYGROUND_DATA.
+of threads; model and batches go to the GPU where there is one. fit(): the same network, initial weights, batch size, learning
+rate, epochs, device and 55,000 training images. Each training has a process of its own: the notes' an ordinary one, fit()'s with
+what the app's training processes set. Both are measured by seconds for each epoch of training alone, of the clock and of the
+processor (summed over threads, which other programs lengthen least), and both are tested on the same 10,000 images afterwards.
+--threads gives both the same number; --busy keeps so many other processes busy. Needs MNIST in PLAYGROUND_DATA.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from benchmarks.conditions import as_in_the_app, busy_processes, conditions, in_
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
 from core.data import DataError, Dataset, load
 from core.data.sources.idx import FILES
-from core.devices import select_device
+from core.devices import select_device, wait_for
 from core.evaluation import evaluate
 from core.models import CNNConfig, MLPConfig
 from core.presets import PRESETS
@@ -107,8 +107,10 @@ class Clock:
 
 
 def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: Path, seed: int) -> list[tuple[float, float]]:
-    """Seconds for each epoch of the notes' loop, by the clock and of the processor."""
-    transforms = torchvision.transforms
+    """Seconds for each epoch of the notes' loop, by the clock and of the processor; on the device that fit() takes, where the
+    model stays."""
+    device, transforms = select_device(), torchvision.transforms
+    model.to(device)
     steps = [transforms.ToTensor()]
     if system.config.data.normalization == "half":
         steps.append(transforms.Normalize((0.5,), (0.5,)))
@@ -124,12 +126,14 @@ def train_as_notes(system: System, model: nn.Module, rows: torch.Tensor, root: P
         clock = Clock()
         model.train()
         for batch, labels in loader:
+            batch, labels = batch.to(device), labels.to(device)
             if asks:
                 labels = (labels == system.config.data.target).float().unsqueeze(1)
             loss = criterion(model(batch), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+        wait_for(device)
         seconds.append(clock.lap())
     return seconds
 
@@ -142,7 +146,7 @@ def train_as_we_do(config: RunConfig, model: nn.Module, data: Dataset, threads: 
     device = select_device()
     config = as_in_the_app(config, data, model, device)
     clock, seconds = Clock(), []
-    for event in fit(config, data, model, device, threads=threads_in_the_app(model, threads)):
+    for event in fit(config, data, model, device, threads=threads_in_the_app(model, device, threads)):
         if isinstance(event, Epoch):
             seconds.append((event.seconds, clock.lap()[1]))
     return seconds

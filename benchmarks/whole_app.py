@@ -38,7 +38,7 @@ settings = Settings.from_environment()
 config = PRESETS[sys.argv[1]].config.with_values({"training.epochs": int(sys.argv[2])})
 data, model = prepare(config, settings.data_dir, settings.cache_dir)
 config = choose(config, data, model, select_device(), settings.cache_dir).put_into(config)
-events = fit(config, data, model, select_device(), threads=threads_in_the_app(model))
+events = fit(config, data, model, select_device(), threads=threads_in_the_app(model, select_device()))
 ends = [time.perf_counter() for event in events if isinstance(event, Epoch)]
 print(len(data.train) * (len(ends) - 1) / (ends[-1] - ends[0]))
 """

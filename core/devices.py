@@ -3,9 +3,11 @@
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -15,6 +17,7 @@ from core.cgroups import cpu_quota
 WHOLE_VECTORS = 16  # channels that fill the vectors of every processor
 # Kinds of device on which networks are asked with images laid out channels_last. On MPS training alone tries that.
 CHANNELS_LAST_ON = ("cpu", "cuda")
+FINE = 1e-5  # seconds: a clock of the processor's time that is coarser tells nothing about a step; Windows' is
 KINDS = ("cuda", "mps", "cpu")  # of devices, the fastest first: "auto" takes the first one that is there
 
 
@@ -202,6 +205,24 @@ def autocast_type(precision: str) -> torch.dtype | None:
     "auto" is float32 until somebody has measured what is faster here and put that in its place: see core.training.formats.
     """
     return torch.bfloat16 if precision == "bfloat16" else None
+
+
+def processor_clock(of: Literal["process", "thread"]) -> Callable[[], float]:
+    """Seconds of the processor's time that this process or thread has used, which others that are busy don't lengthen; seconds by
+    the clock on the wall where the system counts it more coarsely than FINE."""
+    name: Literal["process_time", "thread_time"] = "process_time" if of == "process" else "thread_time"
+    return getattr(time, name) if time.get_clock_info(name).resolution <= FINE else time.perf_counter
+
+
+@contextmanager
+def with_threads(number: int) -> Iterator[None]:
+    """So many processor threads for what is done inside, as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def threads_for(parameters: int, convolutional: bool, shared_by: int = 1) -> int:

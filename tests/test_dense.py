@@ -8,6 +8,7 @@ from torch import nn
 
 from core.config import TrainingConfig
 from core.data.batches import Batch
+from core.devices import processor_clock
 from core.models.base import activation
 from core.torch_private import has_onednn_linear
 from core.training import Step, fit, prepare, products
@@ -160,6 +161,23 @@ def test_two_products_are_timed_by_their_fastest_calls(usual, other, ratio):
 
     assert products.times_as_fast(taking(usual), taking(other), lambda: now[0]) == ratio
     assert calls[0] == 2 * (products.TRIALS + 1)
+
+
+def test_the_library_is_chosen_on_one_thread_by_the_processors_time(monkeypatch):
+    """So that it is the same one in each process of a machine, whatever else is busy there."""
+    seen = []
+
+    def timed(usual, other, clock):
+        usual(), other()
+        seen.append((torch.get_num_threads(), clock))
+        return 2.0
+
+    monkeypatch.setattr(products, "times_as_fast", timed)
+    monkeypatch.setattr(products, "has_onednn_linear", lambda: True)
+    monkeypatch.setattr(products, "onednn_linear", nn.functional.linear)
+    torch.set_num_threads(2)
+    assert products.onednn_is_faster.__wrapped__() and torch.get_num_threads() == 2
+    assert seen == [(1, processor_clock("thread"))]
 
 
 @pytest.mark.parametrize(("rows", "taken"), [(4, False), (5, True)])

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from core.devices import (
     describe_device,
     device_for,
     is_convolutional,
+    processor_clock,
     select_device,
     shares,
     suits_channels_last,
@@ -198,3 +200,14 @@ def test_several_gpus_are_counted(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name="A GPU", total_memory=80e9))
     assert describe_device().title == "2 × A GPU (80 GB)"
     assert describe_device(torch.device("cuda:1")).title == "A GPU (80 GB)"
+
+
+@pytest.mark.parametrize("of", ["process", "thread"])
+def test_a_clock_of_the_processors_time_is_fine_enough_or_another_is_taken(of, monkeypatch):
+    clock = processor_clock(of)
+    began = clock()
+    while clock() - began < 2e-3:
+        pass  # what computes uses it
+    for resolution, taken in ((1e-9, getattr(time, f"{of}_time")), (0.0156, time.perf_counter)):  # the second is Windows'
+        monkeypatch.setattr(time, "get_clock_info", lambda name, found=resolution: SimpleNamespace(resolution=found))
+        assert processor_clock(of) is taken

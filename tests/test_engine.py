@@ -235,6 +235,29 @@ def test_each_worker_has_a_device_of_its_own_and_a_run_says_which(store, setting
         assert [worker.device for worker in engine._workers] == ["cpu:0", "cpu:1"], "its place is its device's"
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("gpus", [pytest.param(gpus, marks=pytest.mark.skipif(
+    torch.cuda.device_count() < gpus, reason=f"CUDA GPUs here: fewer than {gpus}")) for gpus in (1, 2)])
+def test_on_real_gpus_each_worker_trains_on_its_own(gpus, store, settings):
+    """A run that asks for no device goes to a GPU and says to which; as many runs as there are GPUs have one each."""
+    def is_on_it(run):
+        assert run.is_active, f"it should be running: {run}"
+        return store.metrics(run.id, names=("gpu_memory",)).series.get("gpu_memory")
+
+    with LocalEngine(store, settings) as engine:
+        assert [worker.device for worker in engine._workers] == [
+            *(f"cuda:{number}" for number in range(torch.cuda.device_count())), "cpu"]
+        ids = [engine.submit(tiny(**LONG, training__device="auto"), "ann") for _ in range(gpus)]
+        runs = [wait_for(store, run_id, is_on_it) for run_id in ids]
+        device_of = {worker.name: worker.device for worker in engine._workers}
+        assert [run.device for run in runs] == [device_of[run.worker] for run in runs]
+        assert len({run.device for run in runs}) == gpus and all(run.device.startswith("cuda:") for run in runs)
+        for run in runs:
+            assert min(is_on_it(run)[1]) > 0, "MB that its tensors take there"
+            engine.cancel(run.id)
+            assert wait_for(store, run.id).status == "stopped"
+
+
 def freeze(store, pid):
     """Stop a process as it stands, but not while it writes: it would hold the store's lock, which no hanging step does."""
     def frozen():

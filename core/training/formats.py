@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from core.config import RunConfig
 from core.data import Dataset
 from core.data.batches import Batch
-from core.devices import autocast_type, free_memory_bytes, is_convolutional, machine_mark, wait_for
+from core.devices import autocast_type, free_memory_bytes, is_convolutional, machine_mark, processor_clock, wait_for, with_threads
 from core.files import write_atomically
 from core.hooks import hooked
 from core.layers.memory import FLOAT32_BYTES, values_kept
@@ -43,7 +43,6 @@ MOST_MEMORY = 0.5  # of what is free: a copy that takes more is not made
 MOST_REMEMBERED = 200  # kinds of networks
 FILE = "number_formats.json"
 REHEARSED = ("cuda", "mps")  # kinds of device whose shortcuts are tried in one step before a run begins
-FINE = 1e-5  # seconds: a clock of the processor's time that is coarser tells nothing about a step; Windows' is
 TINY_RATE = 1e-6  # learning rate of the steps that are timed: they are to stay finite
 
 
@@ -69,8 +68,7 @@ class Clocks:
 
 def clocks_for(device: torch.device) -> Clocks:
     """On the CPU a step is worth the processor's time that it took, which other processes don't lengthen by being busy."""
-    fine = time.get_clock_info("process_time").resolution <= FINE
-    return Clocks(time.process_time if device.type == "cpu" and fine else time.perf_counter)
+    return Clocks(processor_clock("process") if device.type == "cpu" else time.perf_counter)
 
 
 def computed_in(config: RunConfig, precision: str) -> RunConfig:
@@ -300,14 +298,11 @@ def _rehearse(config: RunConfig, data: Dataset, model: nn.Module, device: torch.
 @contextmanager
 def _set_aside(device: torch.device) -> Iterator[None]:
     """PyTorch's random state and number of threads are as before afterwards; one thread meanwhile, which others disturb least."""
-    before = torch.get_num_threads()
     mps = torch.mps.get_rng_state() if device.type == "mps" else None
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.set_num_threads(1)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), with_threads(1):
         try:
             yield
         finally:
-            torch.set_num_threads(before)
             if mps is not None:
                 torch.mps.set_rng_state(mps)
 

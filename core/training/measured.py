@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.config import RunConfig
 from core.data import Dataset, Split
-from core.devices import is_convolutional, select_device, threads_for, wait_for
+from core.devices import is_convolutional, select_device, threads_for, wait_for, with_threads
 from core.hooks import CallStack, hooked
 from core.layers.memory import training_bytes
 from core.layers.table import describe_layers, totals
@@ -90,15 +90,11 @@ def measure(config: RunConfig, input_shape: tuple[int, ...], classes: int, examp
         raise MeasureError(f"A training step of this network takes about {size_of_bytes(needed)}, more than the "
                            f"{size_of_bytes(MOST_BYTES)} that are measured here. Choose a smaller batch size or network.")
     convolutional = is_convolutional(outline)
-    threads, before = threads_for(totals(rows).parameters, convolutional), torch.get_num_threads()
+    threads = threads_for(totals(rows).parameters, convolutional)
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.set_num_threads(threads)
-        try:
-            return _measure(config, _random_data(config, input_shape, classes, batch), device, threads,
-                            -(-max(1, examples) // batch), cache)
-        finally:
-            torch.set_num_threads(before)
+    with torch.random.fork_rng(devices=devices), with_threads(threads):
+        return _measure(config, _random_data(config, input_shape, classes, batch), device, threads,
+                        -(-max(1, examples) // batch), cache)
 
 
 def _measure(config: RunConfig, data: Dataset, device: torch.device, threads: int, per_epoch: int,

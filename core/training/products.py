@@ -5,7 +5,6 @@ has for convolutions, does not: 64 images times 784×512 weights take 0.25 inste
 MKL is as fast, it is taken: a call of oneDNN's costs 10 µs more.
 """
 
-import time
 from collections.abc import Callable
 from functools import cache
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.devices import processor_clock, with_threads
 from core.torch_private import has_onednn_linear, onednn_linear
 from core.training.shortcuts import FAILURES, Shortcuts
 
@@ -34,12 +34,17 @@ def times_as_fast(usual: Callable[[], object], other: Callable[[], object], cloc
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether oneDNN's products are clearly faster here than those that PyTorch takes itself."""
+    """Whether oneDNN's products are clearly faster here than those that PyTorch takes itself.
+
+    By the processor's time on one thread, which others that are busy don't lengthen: all processes of a machine are to take the
+    same library, as its sums differ in their last bits.
+    """
     if not has_onednn_linear():
         return False
     left, right, out = (torch.full((SIZE, SIZE), 0.5) for _ in range(3))
-    return times_as_fast(lambda: torch.mm(left, right, out=out), lambda: onednn_linear(left, right, None),
-                         time.perf_counter) >= CLEARLY
+    with with_threads(1):
+        return times_as_fast(lambda: torch.mm(left, right, out=out), lambda: onednn_linear(left, right, None),
+                             processor_clock("thread")) >= CLEARLY
 
 
 class Products:
