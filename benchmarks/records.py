@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
-from benchmarks.conditions import as_in_the_app, beside, conditions, in_own_process, keeping_busy, spread, threads_in_the_app
+from benchmarks.conditions import as_in_the_app, beside, conditions, in_own_process, keeping_busy, spread
 from core.config import OptimizerConfig, RunConfig
 from core.data import DataError, Dataset, load
 from core.data.batches import Batches
@@ -33,7 +33,7 @@ from core.evaluation import evaluate
 from core.presets import PRESETS
 from core.process import configure_training_process
 from core.settings import Settings
-from core.training import Epoch, Finished, build_for, fit
+from core.training import Epoch, Finished, ThreadChoice, build_for, fit
 from core.training.optimizers import build_optimizer
 from core.training.shortcuts import Shortcuts
 from core.training.step import batches_of_epoch
@@ -100,6 +100,8 @@ VARIANTS: dict[str, Variant] = {
     "images-70-smoothing": Variant("70 % of the images, label smoothing 0.1", {"data.fraction": 0.7} | smoothing(0.1).changes),
     "batch-128-smoothing": Variant("batches of 128, rate 0.02, label smoothing 0.1",
                                    batches_of(128, 0.02).changes | smoothing(0.1).changes),
+    "all-three": Variant("70 % of the images, batches of 128, rate 0.02, label smoothing 0.1",
+                         {"data.fraction": 0.7} | batches_of(128, 0.02).changes | smoothing(0.1).changes),
 }
 
 
@@ -206,13 +208,12 @@ def train(variant: Variant, settings: Settings, seed: int, precision: str, threa
     config = config_of(variant).with_values({"training.seed": seed, "training.precision": precision})
     data = load(config.data, settings.data_dir, settings.cache_dir)
     model, device = build_for(config, data), select_device()
-    choice = threads_in_the_app(model, threads)
     clock, processor = time.perf_counter(), time.process_time()
     steps = config.training.epochs * -(-len(data.train) // config.training.batch_size)
     mean = WeightMean(variant.averaging, model, steps) if variant.averaging else None
     built = partial(build_muon, variant.muon) if variant.muon else build_optimizer
     with patch("core.training.step.build_optimizer", built):
-        events = list(fit(config, data, model, device, threads=choice, watchers=[mean] if mean else []))
+        events = list(fit(config, data, model, device, threads=ThreadChoice((threads,)), watchers=[mean] if mean else []))
     if mean:
         mean.put_into(model, data, config)
     seconds, processor = time.perf_counter() - clock, time.process_time() - processor
