@@ -84,6 +84,7 @@ def batches_of(images: int, rate: float) -> Variant:
 
 CONSTANT = {"training.schedule.name": "constant"}
 RATE = "training.optimizer.learning_rate"
+BOTH = batches_of(128, 0.02).changes | smoothing(0.1).changes
 VARIANTS: dict[str, Variant] = {
     PRESET: Variant("mnist-cnn-fast as it is"),
     "constant-0.01": Variant("constant rate 0.01", CONSTANT),
@@ -98,10 +99,9 @@ VARIANTS: dict[str, Variant] = {
     "images-85": Variant("85 % of the training images", {"data.fraction": 0.85}),
     "images-85-smoothing": Variant("85 % of the images, label smoothing 0.1", {"data.fraction": 0.85} | smoothing(0.1).changes),
     "images-70-smoothing": Variant("70 % of the images, label smoothing 0.1", {"data.fraction": 0.7} | smoothing(0.1).changes),
-    "batch-128-smoothing": Variant("batches of 128, rate 0.02, label smoothing 0.1",
-                                   batches_of(128, 0.02).changes | smoothing(0.1).changes),
-    "all-three": Variant("70 % of the images, batches of 128, rate 0.02, label smoothing 0.1",
-                         {"data.fraction": 0.7} | batches_of(128, 0.02).changes | smoothing(0.1).changes),
+    "batch-128-smoothing": Variant("batches of 128, rate 0.02, label smoothing 0.1", BOTH),
+    "all-three": Variant("70 % of the images, batches of 128, rate 0.02, label smoothing 0.1", {"data.fraction": 0.7} | BOTH),
+    "all-three-half": Variant("the same with half of the images", {"data.fraction": 0.5} | BOTH),
 }
 
 
