@@ -268,7 +268,8 @@ class TrainingConfig(Config):
     keep: Literal["last", "best"] = setting(
         "last", "Which weights are kept: those of the last epoch, or of the epoch with the smallest validation loss.",
         label="Weights to keep")
-    seed: int = setting(0, "Start of the random numbers: weights, order of images, dropout. Same seed, same curve.",
+    seed: int = setting(0, "Start of the random numbers: weights, order of images, dropout. Same seed, same curve; to the last "
+                        "digit with a fixed number of processor threads.",
                         ge=0, le=2**31 - 1, step=1)
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "Number format of the arithmetic. auto takes bfloat16 where a few steps, measured on this machine, were clearly "
@@ -276,7 +277,8 @@ class TrainingConfig(Config):
     device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Where to compute; auto takes a GPU if there is one.")
     threads: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_THREADS)] = setting(
         "auto", "Processor threads that share the arithmetic. auto tries out in the run which number is fastest beside what else "
-        "the machine does; with a number the same run gives the same figures to the last digit, in the same number format.",
+        "the machine does, and a repeat may differ by rounding; with a number the same run on the same machine gives the same "
+        "figures to the last digit, in the same number format.",
         label="Processor threads")
     moments: int = setting(
         40, "How many moments of the training are kept to go back to: many at first, then fewer and fewer. Changes nothing in "

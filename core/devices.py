@@ -226,10 +226,13 @@ def with_threads(number: int) -> Iterator[None]:
 
 
 def threads_for(parameters: int, convolutional: bool, shared_by: int = 1) -> int:
-    """Processor threads for a run, where `shared_by` runs train at once: its share of the cores.
+    """The most processor threads that a run may take, where `shared_by` runs train at once: its share of the cores. Of these a
+    run with training.threads "auto" chooses (core.training.threads); a range test and a measurement take all of them.
 
-    Small linear networks take two where cores are left over, else one: an epoch of 784-50-10 on two quiet cores takes 0.31 s with
-    one thread and 0.27 s with two, but beside anything else that is busy there a step with two takes ten times as long.
+    Small linear networks may take two where that share is four cores or more, and never more: an epoch of 784-50-10 on two quiet
+    cores took 0.31 s with one thread and 0.27 s with two (with autograd's steps), while beside other work that keeps both cores
+    busy a step with two takes twenty times as long as with one (AMD EPYC), so that on fewer cores the little that there is to
+    gain is not worth trying for.
     """
     share = max(1, usable_cores() // max(1, shared_by))
     if not is_small(parameters, convolutional):

@@ -15,6 +15,7 @@ from core.runs.recorder import FALLBACKS
 from core.runs.records import Metric, Snapshot
 from core.settings import Settings
 from core.training import Started
+from pages.parts.runs.charts import threads_line
 from pages.parts.shell import keys
 from tests.helpers import tiny
 from tests.test_pages import alone, assert_whole, click, page, runs, texts  # noqa: F401 (runs is a fixture)
@@ -58,16 +59,26 @@ def test_a_run_that_is_going_shows_itself(going):
     assert labels == ["✓ 3\n90 %", "✗ 9, not 4\n40 %", "✓ 5"]
 
 
-def test_a_run_says_its_number_format_and_what_failed(runs, going):  # noqa: F811
+def test_a_run_says_its_number_format_its_threads_and_what_failed(runs, going):  # noqa: F811
     """Whatever a device's error holds is shown as it is."""
     runs.begin(going, Started(20, 60, 6370, "cpu", "bfloat16", "bfloat16: 1.31 times as fast as float32 here"))
-    runs.record(going, [], [Snapshot(FALLBACKS, 7, {"lines": [[7, "CUDA graphs failed here (*no* [graphs](x))."]]})])
+    runs.record(going, [Metric("threads", 0, 1), Metric("threads", 12, 2)], [
+        Snapshot(FALLBACKS, 7, {"lines": [[7, "CUDA graphs failed here (*no* [graphs](x))."]]})])
     at = page(TRAIN, going)
     assert_whole(at)
     assert "321 MB · bfloat16" in texts(at)
     assert "After step 7: CUDA graphs failed here" in texts(at) and "*no* [graphs](x)" not in texts(at)
     at.pills(key="panel.details").set_value(["Speed and memory"])
     assert "Number format: bfloat16: 1.31 times as fast as float32 here." in texts(at.run())
+    assert "Processor threads: 1, from step 13 on 2." in texts(at), "the thirteenth is the first one after twelve"
+
+
+@pytest.mark.parametrize(("numbers", "says"), [
+    ([], ""), ([2], "Processor threads: 2."),
+    ([1, 2] * 4, "Processor threads: 1, … (1 more change) … from step 2,001 on 1, from step 3,001 on 2, from step 4,001 on 1, "
+                 "from step 5,001 on 2, from step 6,001 on 1, from step 7,001 on 2.")])
+def test_threads_in_words(numbers, says):
+    assert threads_line([1000 * place for place in range(len(numbers))], numbers) == says
 
 
 def test_a_format_that_was_asked_for_needs_no_reason(runs, going):  # noqa: F811

@@ -90,9 +90,17 @@ def test_a_folder_that_can_only_be_read_is_said_and_shown(finished, monkeypatch)
     assert "a test's run" in texts(at)
 
 
+def as_the_server_is_set() -> dict:
+    return tomllib.loads((Path(__file__).parents[1] / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+
+
 def test_no_traceback_reaches_a_page():
-    settings = tomllib.loads((Path(__file__).parents[1] / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
-    assert settings["client"]["showErrorDetails"] == "none"
+    assert as_the_server_is_set()["client"]["showErrorDetails"] == "none"
+
+
+def test_no_visitor_waits_for_a_look_at_files_that_never_change():
+    """Streamlit's watcher goes through all modules of torch for each new session: most of Home's first paint."""
+    assert as_the_server_is_set()["server"]["fileWatcherType"] == "none"
 
 
 def test_the_server_computes_on_one_thread(runs):  # noqa: F811

@@ -22,6 +22,7 @@ from tests.test_graphs import StandIn
 
 CPU = torch.device("cpu")
 REASON = "this device has no such thing"
+TRIED: list[object] = []  # what a stand-in for a shortcut's own operation was called with, if it was
 
 
 SMALL_CNN = CNNConfig(channels=(2, 4), fc_width=8)
@@ -33,7 +34,13 @@ def network(model=SMALL_CNN, **changes):
     return config.model_copy(update={"model": model})
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_tried_yet():
+    TRIED.clear()
+
+
 def fails(*given, **named):
+    TRIED.append(given)
     raise RuntimeError(REASON)
 
 
@@ -42,6 +49,7 @@ def fails_after(times, real):
     calls = []
 
     def call(*given, **named):
+        TRIED.append(given)
         calls.append(given)
         if len(calls) > times:
             raise NotImplementedError(REASON)
@@ -104,7 +112,7 @@ def break_replaying(monkeypatch):
         calls.append(logits)
         return fails() if len(calls) > 20 else logits
 
-    break_recording(monkeypatch, StandIn(change))
+    break_recording(monkeypatch, fails_after(1, StandIn(change)))
 
 
 def break_bfloat16(monkeypatch):
@@ -173,6 +181,10 @@ CASES = {  # what is broken, in which run, the shortcut that is given up
 }
 
 
+def test_each_shortcut_is_made_to_fail():
+    assert {name for _, _, name in CASES.values()} == set(TITLES)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_whose_shortcut_fails_finishes_and_says_so(case, settings, store, monkeypatch):
     break_it, changes, name = CASES[case]
@@ -181,10 +193,11 @@ def test_a_run_whose_shortcut_fails_finishes_and_says_so(case, settings, store, 
     plain, nothing = run(store, settings, config if name != "bfloat16" else computed_in(network(), "float32"), {})
     assert nothing == []
     break_it(monkeypatch)
+    TRIED.clear()
     failed: dict[str, str] = {}
     done, lines = run(store, settings, config, failed)
     assert lines == [f"{TITLES[name]} failed here ({REASON}) and is not used any more; plain PyTorch takes its place."]
-    assert failed == {f"cpu {name}": REASON}
+    assert failed == {f"cpu {name}": REASON} and TRIED
     losses = [store.metrics(one.id).series["loss"][1] for one in (done, plain)]
     assert losses[0] == pytest.approx(losses[1], rel=3e-3), "as if it had never been tried"
     assert len(losses[0]) == done.steps and done.precision == "float32"
@@ -194,19 +207,14 @@ def test_a_run_whose_shortcut_fails_finishes_and_says_so(case, settings, store, 
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_never_tried_again_in_this_process(case, settings, store, monkeypatch):
-    _, changes, name = CASES[case]
-    tried = []
-
-    def watch(*given, **named):
-        tried.append(given)
-        return fails()
-
-    monkeypatch.setattr("tests.test_shortcuts.fails", watch)
-    CASES[case][0](monkeypatch)
+    """The stand-ins that the test before has seen called are called no more."""
+    break_it, changes, name = CASES[case]
+    break_it(monkeypatch)
+    TRIED.clear()
     settings = replace(settings, cuda_graphs=True)
     _, lines = run(store, settings, network(**changes), {f"cpu {name}": "it was no good"})
     assert lines == ([f"{TITLES[name]} failed here before (it was no good) and was left out; plain PyTorch took its place."])
-    assert not tried
+    assert not TRIED
 
 
 def test_what_fails_while_a_format_is_tried_is_said_by_the_run(settings, store, monkeypatch, tmp_path):

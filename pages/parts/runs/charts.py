@@ -19,7 +19,7 @@ from core.runs.recorder import CONFUSION, MOST_CLASSES, PREDICTIONS
 from core.runs.records import NUMBER_FORMAT
 from core.settings import Settings
 from core.training import Intervention
-from core.wording import worded
+from core.wording import plural, worded
 from pages.parts.doctors import training_doctor
 from pages.parts.shell import keys
 from pages.parts.shell.frame import is_dark
@@ -178,7 +178,7 @@ def threads_line(steps: Sequence[int], threads: Sequence[float]) -> str:
         return ""
     changes = [f"from step {step + 1:,} on {number:.0f}" for step, number in zip(steps[1:], threads[1:], strict=True)]
     most = 6
-    left = f" … ({len(changes) - most} more changes) …" if len(changes) > most else ""
+    left = f" … ({plural(len(changes) - most, 'more change')}) …" if len(changes) > most else ""
     return f"Processor threads: {threads[0]:.0f}{',' if changes else ''}{left} {', '.join(changes[-most:])}".strip() + "."
 
 
