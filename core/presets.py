@@ -114,6 +114,18 @@ PRESETS: dict[str, Preset] = {
                                     schedule=OneCycleConfig(rise=0.3), batch_size=64, epochs=1),
         ),
     ),
+    "mnist-cnn-record": Preset(
+        title="99 % in 301 steps",
+        summary="The same small CNN with what record holders do: label smoothing, larger batches at a larger learning rate, and "
+                "only 70 % of the training images. It reads 99 % of MNIST's test images after 301 steps instead of 860. Its loss "
+                "stays higher: with label smoothing no answer is to be quite certain.",
+        config=RunConfig(
+            data=DataConfig(dataset="mnist", normalization="half", validation=5000, fraction=0.7),
+            model=StackConfig(layers=FAST_LAYERS),
+            training=TrainingConfig(loss="cross_entropy", optimizer=AdamConfig(learning_rate=0.02), label_smoothing=0.1,
+                                    schedule=OneCycleConfig(rise=0.3), batch_size=128, epochs=1),
+        ),
+    ),
     "mnist-handwriting": Preset(
         title="Reads your handwriting",
         summary="The same small CNN, on digits that are turned, moved, stretched and slanted anew each time: best for drawings.",

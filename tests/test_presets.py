@@ -42,6 +42,13 @@ TABLE = {
         "training.loss": "cross_entropy", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.01,
         "training.schedule": OneCycleConfig(rise=0.3), "training.batch_size": 64, "training.epochs": 1,
     },
+    "mnist-cnn-record": {
+        "data.dataset": "mnist", "data.normalization": "half", "data.validation": 5000, "data.fraction": 0.7,
+        "model.architecture": "stack", "model.layers": PRESETS["mnist-cnn-fast"].config.model.layers,
+        "training.loss": "cross_entropy", "training.optimizer.name": "adam", "training.optimizer.learning_rate": 0.02,
+        "training.label_smoothing": 0.1, "training.schedule": OneCycleConfig(rise=0.3), "training.batch_size": 128,
+        "training.epochs": 1,
+    },
     "mnist-handwriting": {
         "data.dataset": "mnist", "data.normalization": "half", "data.validation": 5000, "model.architecture": "stack",
         "data.transforms": (RandomAffineConfig(degrees=6, translate=0.07, scale_min=0.75, scale_max=1.25, shear=15),),
@@ -112,6 +119,7 @@ PARAMETERS = {
     "mnist-is-8-cnn": (9 * 32 + 32) + (9 * 32 * 64 + 64) + (64 * 7 * 7 * 128 + 128) + (128 + 1),
     "mnist-is-8-gap": (9 * 32 + 32) + 2 * 32 + (9 * 32 * 64 + 64) + 2 * 64 + (64 * 128 + 128) + (128 + 1),
     "mnist-cnn-fast": 25 * 16 + 2 * 16 + 9 * 16 * 32 + 2 * 32 + 9 * 32 * 64 + 2 * 64 + (64 * 3 * 3 * 10 + 10),
+    "mnist-cnn-record": 25 * 16 + 2 * 16 + 9 * 16 * 32 + 2 * 32 + 9 * 32 * 64 + 2 * 64 + (64 * 3 * 3 * 10 + 10),
     "mnist-handwriting": 25 * 16 + 2 * 16 + 9 * 16 * 32 + 2 * 32 + 9 * 32 * 64 + 2 * 64 + (64 * 3 * 3 * 10 + 10),
     "fashion-mlp-512": (784 * 512 + 512) + (512 * 512 + 512) + (512 * 10 + 10),
     "digits-quick": (25 * 8 + 8) + (25 * 8 * 16 + 16) + (16 * 7 * 7 * 128 + 128) + (128 * 10 + 10),
@@ -122,7 +130,7 @@ PARAMETERS = {
     "linear-regression": 2 + 1,
     "reviews-embedding": 1002 * 16 + (16 * 16 + 16) + (16 + 1),
 }
-OUTPUTS = {"mnist-cnn-fast": 10, "mnist-handwriting": 10, "mnist-mlp-50": 10,
+OUTPUTS = {"mnist-cnn-fast": 10, "mnist-cnn-record": 10, "mnist-handwriting": 10, "mnist-mlp-50": 10,
            "mnist-is-8-cnn": 1, "mnist-is-8-gap": 1, "fashion-mlp-512": 10, "digits-quick": 10,
            "circle-2d": 1, "circle-2d-closed": 1, "toy-sigmoid": 1, "toy-2-2-1": 1, "linear-regression": 1,
            "reviews-embedding": 1}
