@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
 
-from benchmarks.conditions import as_in_the_app, beside, conditions, in_own_process, keeping_busy, spread
+from benchmarks.conditions import add_busy, as_in_the_app, beside, conditions, in_own_process, keeping_busy, spread
 from core.config import OptimizerConfig, RunConfig
 from core.data import DataError, Dataset, load
 from core.data.batches import Batches
@@ -251,8 +251,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--threads", type=int, default=1, help="processor threads of each training")
-    parser.add_argument("--busy", type=int, default=0, help="other processes that compute without a pause")
-    parser.add_argument("--busy-tab", action="store_true", help="a browser's tab that keeps three quarters of a core busy")
+    add_busy(parser)
     args = parser.parse_args()
     settings = Settings.from_environment()
     names = list(dict.fromkeys([PRESET, *args.variants]))
