@@ -201,6 +201,18 @@ def test_a_toast_has_a_name(address, tabs):
     expect(page.get_by_role("alertdialog", name="Notice")).to_contain_text("There is no preset")
 
 
+@pytest.mark.parametrize("touch", [False, True], ids=["mouse", "finger"])
+def test_a_question_mark_beside_a_switch_explains_it_and_leaves_it(address, tabs, touch):
+    page = opened(tabs(390 if touch else 1280, touch), f"{address}train_model")
+    help_, switch = page.get_by_label("Help for Retrain on change"), page.get_by_role("switch", name="Retrain on change")
+    help_.tap() if touch else help_.click()
+    expect(page.get_by_test_id("stTooltipContent")).to_be_visible()
+    expect(switch).not_to_be_checked()
+    words = page.get_by_text("Retrain on change", exact=True)
+    words.tap() if touch else words.click()
+    expect(switch).to_be_checked()
+
+
 def test_nothing_fades_for_who_asks_for_less_motion(address, tabs):
     page = opened(tabs(1280), f"{address}train_model")
     longest = """() => Math.max(...[...document.querySelectorAll('.stApp *')].map(one => getComputedStyle(one)).flatMap(

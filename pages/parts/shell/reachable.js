@@ -1,7 +1,7 @@
 // What scrolls can be reached and scrolled by keyboard: Streamlit's blocks of code, its menu, and what lies beside each other on a
 // phone (parts/train/cockpit.css) are no stops of the tab key. What it calls by one name everywhere gets another that tells it
 // apart. And what is done is read out: Streamlit's green lines come with their text in them, which screen readers pass over. Its
-// red and yellow ones are alerts already, and so are toasts, which get a name.
+// red and yellow ones are alerts already, and so are toasts, which get a name. A question mark beside a switch explains it alone.
 if (!window.playgroundReachable) {
   window.playgroundReachable = true;
   const scrolls = (part) => part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight;
@@ -45,6 +45,14 @@ if (!window.playgroundReachable) {
     last = lines.join("\n");
     if (fresh) said.textContent = fresh;
   };
+  // a question mark stands in its switch's label, which would take a press on it for one on the switch
+  const explains = '[data-testid="stCheckbox"] [data-testid="stTooltipHoverTarget"]';
+  for (const kind of ["pointerdown", "mousedown", "click"])
+    window.addEventListener(kind, (event) => {
+      if (!(event.target instanceof Element) || !event.target.closest(explains)) return;
+      event.stopPropagation();
+      if (kind === "click") event.preventDefault();
+    }, { capture: true });
   let waiting = null; // at most five times a second, however often a page changes
   const soon = () => (waiting ??= setTimeout(() => ((waiting = null), mark(), say()), 200));
   new MutationObserver(soon).observe(document.body, { childList: true, characterData: true, subtree: true });
