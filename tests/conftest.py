@@ -1,5 +1,6 @@
 """Places below pytest's temporary directory, so that no test writes to the user's home, the checkout or a real runs folder."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("no luck", deadline=None, derandomize=True, database=None, suppress_health_check=[
     hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture])
 hypothesis.settings.load_profile("no luck")
+# how names of files begin that take longest, the longest first
+LONGEST = ("test_browser", "test_every_option", "test_engine", "test_process.py", "test_unlike", "test_statements", "test_pages",
+           "test_home", "test_export_data", "test_draw_page", "test_plane_page", "test_presets", "test_takeaway")
 REAL_DATA = os.environ.get("PLAYGROUND_DATA")  # before `places` hides it
 
 
@@ -50,6 +54,23 @@ class ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         return "browser" if Path(file).name.startswith("test_browser") else file
+
+
+def pytest_configure() -> None:
+    """Garbage is looked for less often while thousands of tests are collected, and of what is there by then nothing goes."""
+    gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """All tests and imports: looking through them again and again took a tenth of the time of tests that train or open pages."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that no process is alone with it at the end; all else stays in its order."""
+    items.sort(key=lambda item: next((n for n, name in enumerate(LONGEST) if item.path.name.startswith(name)), len(LONGEST)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
