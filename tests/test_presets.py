@@ -201,8 +201,8 @@ def test_texts(name):
 
 @pytest.mark.mnist
 def test_handwriting_is_read_after_one_epoch(mnist_root, settings):
-    """The whole preset and its figures: benchmarks/drawing_quality.py."""
-    config = PRESETS["mnist-handwriting"].config.with_values({"training.epochs": 1})
+    """Of a third of the images. The whole preset and its figures: benchmarks/drawing_quality.py."""
+    config = PRESETS["mnist-handwriting"].config.with_values({"training.epochs": 1, "data.fraction": 0.3})
     sets = {"drawn strokes": drawn_strokes(every=7)}
     right = measure(config, replace(settings, data_dir=mnist_root), sets)
     assert len(sets["drawn strokes"][0]) > 150
