@@ -35,7 +35,7 @@ LISTS: Mapping[str, Sequence[list[str]]] = {"data.only_classes": [["1", "3", "5"
 
 # Bounds that take longer than a tiny run may: what is tried instead. The smaller ones are all tried as they are.
 TINY: Mapping[str, float] = {
-    "data.variations": 2, "data.points": 1_000, "data.join_times": 3,
+    "data.variations": 2, "data.points": 200, "data.join_times": 3,
     "model.mlp.hidden": 256, "model.cnn.channels": 16, "model.cnn.fc_width": 256,
     "model.small_resnet.channels": 16, "model.small_resnet.blocks": 2, "model.vgg16.fc_width": 16,
     "model.stack.layers.conv2d.out_channels": 16, "model.stack.layers.linear.out_features": 256,
