@@ -28,7 +28,7 @@ from tests.axe import (
     wrong,
     wrong_in_the_dark,
 )
-from tests.browser import by_mouse
+from tests.browser import by_mouse, tabs_of
 from tests.helpers import run_here, tiny, wait_until
 from tests.strokes import STROKES
 from tests.touch import as_a_phone, crooked, too_small
@@ -94,6 +94,16 @@ def test_every_section_that_a_lesson_can_name_is_looked_at():
     looked = {section for rows in SECTIONS.values() for _, sections in rows for section in sections}
     assert {picker for picker, sections in PICKERS.items() if not {*sections[1:]} <= looked} == set()
     assert set(SECTIONS) <= set(PAGES)
+
+
+def test_a_visitor_of_one_test_is_none_of_the_next(address, browser):
+    for _ in range(2):
+        with tabs_of(browser) as tab:
+            page = tab(1280)
+            page.goto(f"{address}_stcore/health")
+            assert page.evaluate("[localStorage.length, document.cookie.includes('was=here')]") == [0, False]
+            page.evaluate("localStorage.was = 'here'; document.cookie = 'was=here; Max-Age=9999'")
+            assert page.evaluate("[localStorage.length, document.cookie.includes('was=here')]") == [1, True]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
