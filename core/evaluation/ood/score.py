@@ -133,7 +133,6 @@ def reference_in_pieces(model: nn.Module, data: Dataset, variations: int = 0, le
     looked = yield from _look(model, data, data.train, at_most[0])
     held_out = yield from _look(model, data, data.validation, at_most[1], variations)
     drop_mapped_pages(data.train.images)
-    received, others, answers = looked.received, held_out.received, held_out.answers
     seen, usual = ({kind: one.view(kind) for kind in kinds} for one in (looked, held_out))
     apart = {}
     for kind in kinds:
@@ -144,21 +143,17 @@ def reference_in_pieces(model: nn.Module, data: Dataset, variations: int = 0, le
     scores = [apart[kind] / limits[kind] for kind in kinds]
     judge = None
     if judged:
-        train = _some(data.train, at_most[0])
-        drop_mapped_pages(data.train.images)  # the system has mapped all that lies between those few
-        odd = yield from _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
-                                  float(apart["directions"].quantile(0.9)), train.shape[-1])
-        trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
-        evidence = torch.cat([others, usual["directions"]], 1)
-        familiar = torch.cat([received, seen["directions"]], 1)
-        judge = yield from _learn_judge(model, data, familiar, train, odd, evidence)
+        odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
+                       float(apart["directions"].quantile(0.9)), data.input_shape[-1])
+        evidence = torch.cat([held_out.received, usual["directions"]], 1)
+        judge = yield from _learn_judge(model, data, looked, at_most[0], odd, evidence)
         scores.append(judge.scores(evidence))
         trim_heap()
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
     limits = {kind: limit * together for kind, limit in limits.items()}
     agree = {kind: looked.view(kind) for kind in AGREE_IN}
     labels = _some_labels(data.train, at_most[0])
-    limit = _answer_limit({kind: held_out.view(kind) for kind in AGREE_IN}, agree, answers, labels, data)
+    limit = _answer_limit({kind: held_out.view(kind) for kind in AGREE_IN}, agree, held_out.answers, labels, data)
     return OODReference(seen | agree, limits if limit is None else limits | {ANSWER: limit},
                         judge and judge.with_limit(together * _patience(data, variations)), None if limit is None else labels)
 
@@ -238,13 +233,15 @@ def _made_up(classes: Collection[str], leave_out: Collection[str], seen: Tensor,
     return odd[torch.from_numpy(random.permutation(len(odd)))]
 
 
-def _learn_judge(model: nn.Module, data: Dataset, familiar: Tensor, train: Tensor, odd: Tensor, held_out: Tensor
+def _learn_judge(model: nn.Module, data: Dataset, looked: _Looked, count: int, made_up: Pieces[Tensor], held_out: Tensor
                  ) -> Pieces[Judge]:
     """Between training images and pictures made up, some of each with strokes of other widths and sharpness.
 
+    Nobody else holds the pictures, and what is freed is given back: a training process would keep it.
+
     Args:
-        familiar: (M, D) evidence on training images; train: those (M, 1, H, W). odd: (N, 1, H, W). held_out: (V, D) evidence,
-            which is features, and directions of strokes.
+        looked: what `count` training images look like. made_up: finds (N, 1, H, W). held_out: (V, D) evidence, which is features,
+            and directions of strokes.
     """
     from core.evaluation.ood.synthetic import restyled
 
@@ -255,13 +252,19 @@ def _learn_judge(model: nn.Module, data: Dataset, familiar: Tensor, train: Tenso
             rows.append(torch.cat([features(model, some, data.mean, data.std), directions(some)], 1))
         return torch.cat(rows)
 
+    odd = yield from made_up
+    trim_heap()
+    train, familiar = _some(data.train, count), torch.cat([looked.received, looked.directions], 1)
+    drop_mapped_pages(data.train.images)  # the system has mapped all that lies between those few
     if mostly_black(train):
         random = np.random.default_rng(1)
         again = yield from evidence(restyled(train[::2], random))
         familiar = torch.cat([familiar, again])
         odd = torch.cat([restyled(odd[::3], random), odd[1::3], odd[2::3]])
-    trim_heap()
+    del train
     rows = yield from evidence(odd)
+    del odd
+    trim_heap()
     return (yield from learn_judge(familiar, rows, held_out, SHARE))
 
 
