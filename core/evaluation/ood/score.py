@@ -132,7 +132,6 @@ def reference_in_pieces(model: nn.Module, data: Dataset, variations: int = 0, le
     at_most = _so_many(TRAINING, data), _so_many(HELD_OUT, data)
     looked = yield from _look(model, data, data.train, at_most[0])
     held_out = yield from _look(model, data, data.validation, at_most[1], variations)
-    drop_mapped_pages(data.train.images)
     seen, usual = ({kind: one.view(kind) for kind in kinds} for one in (looked, held_out))
     apart = {}
     for kind in kinds:
@@ -175,7 +174,7 @@ def _look(model: nn.Module, data: Dataset, split: Split, count: int, variations:
     """Look at that many images of a split, of large ones at fewer, and not at all of them at once. variations: at copies of them,
     too."""
     at_once = max(1, NUMBERS_AT_ONCE // prod(data.input_shape))
-    images: Iterable[Tensor] = (split.take(part)[0].float().div_(255) for part in _spread(split, count).split(at_once))
+    images: Iterable[Tensor] = (_taken(split, part) for part in _spread(split, count).split(at_once))
     if variations:
         from core.data.sources.digits import vary  # here: only varied digits need it
 
@@ -253,13 +252,13 @@ def _learn_judge(model: nn.Module, data: Dataset, looked: _Looked, count: int, m
         return torch.cat(rows)
 
     odd = yield from made_up
-    trim_heap()
     train, familiar = _some(data.train, count), torch.cat([looked.received, looked.directions], 1)
-    drop_mapped_pages(data.train.images)  # the system has mapped all that lies between those few
+    trim_heap()
     if mostly_black(train):
         random = np.random.default_rng(1)
         again = yield from evidence(restyled(train[::2], random))
         familiar = torch.cat([familiar, again])
+        trim_heap()
         odd = torch.cat([restyled(odd[::3], random), odd[1::3], odd[2::3]])
     del train
     rows = yield from evidence(odd)
@@ -280,7 +279,14 @@ def _so_many(count: int, data: Dataset) -> int:
 
 def _some(split: Split, count: int) -> Tensor:
     """At most `count` images of a split, evenly spread, float32 in [0, 1]."""
-    return split.take(_spread(split, count))[0].float().div_(255)
+    return torch.cat([_taken(split, part) for part in _spread(split, count).split(PIECE)])
+
+
+def _taken(split: Split, places: Tensor) -> Tensor:
+    """The images at those places of a split, float32 in [0, 1]."""
+    found = split.take(places)[0].float().div_(255)
+    drop_mapped_pages(split.images)  # the system has mapped all that lies between those few
+    return found
 
 
 def _some_labels(split: Split, count: int) -> Tensor:
