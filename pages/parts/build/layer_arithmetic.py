@@ -1,6 +1,6 @@
 """The arithmetic behind one number that a layer returned: a window's sum, a unit's strongest weights, batch norm."""
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 from torch import Tensor, nn
 
@@ -21,6 +21,7 @@ from core.inspection import (
 )
 from core.inspection.activations.windows import ConvolutionSum, PoolingResult, added, number
 from pages.parts.build.subject import InspectedNetwork
+from pages.parts.widgets.table import rows_table
 
 PLAIN = {"displayModeBar": False}
 STRONGEST = 10
@@ -145,11 +146,11 @@ def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: In
         st.caption("This unit's weights, one for each pixel: ink on red speaks for it, ink on blue against it.")
 
 
-def _strongest(layer: nn.Linear, unit: int, values: Tensor, shape: tuple[int, ...] | None) -> pd.DataFrame:
+def _strongest(layer: nn.Linear, unit: int, values: Tensor, shape: tuple[int, ...] | None) -> pa.Table:
     rows = []
     for one in strongest_weights(layer, STRONGEST, unit, values):
         row = {"Input": one.feature}
         if shape is not None and shape[1:].count(1) < 2:  # maps of one pixel: the input's number is the map's
             row |= dict(zip(("Map", "Row", "Column"), place_of(one.feature, shape), strict=True))
         rows.append(row | {"Value": number(one.value or 0), "Weight": number(one.weight), "Product": number(one.product or 0)})
-    return pd.DataFrame(rows)
+    return rows_table(rows)

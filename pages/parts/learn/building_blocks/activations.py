@@ -1,6 +1,6 @@
 """The lab's part on activations: the function, its slope, and ten layers of it."""
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
@@ -18,6 +18,7 @@ from core.labs.activations import (
 from core.wording import percent
 from pages.parts.learn.lab import Next, covered, predict, show_code, try_next
 from pages.parts.learn.questions import BLOCKS
+from pages.parts.widgets.table import rows_table
 
 PATH = "pages/learn_building_blocks.py"
 
@@ -84,7 +85,7 @@ def _ten_layers(name: str) -> str:
     return init
 
 
-def _table(depth: Depth) -> pd.DataFrame:
-    return pd.DataFrame([{"Layer": row.layer, "Mean": f"{row.mean:.3g}", "Standard deviation": f"{row.std:.3g}",
-                          "Gradient (root mean square)": f"{row.gradient:.3g}",
-                          "Slope below 0.01": percent(row.flat, 0)} for row in depth.layers])
+def _table(depth: Depth) -> pa.Table:
+    return rows_table([{"Layer": row.layer, "Mean": f"{row.mean:.3g}", "Standard deviation": f"{row.std:.3g}",
+                        "Gradient (root mean square)": f"{row.gradient:.3g}",
+                        "Slope below 0.01": percent(row.flat, 0)} for row in depth.layers])
