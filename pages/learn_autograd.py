@@ -33,7 +33,7 @@ from pages.parts.shell import lesson
 from pages.parts.shell.frame import is_dark
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_autograd.py"
 STILL = {"displayModeBar": False}
@@ -135,12 +135,12 @@ def accumulating(values: Values) -> None:
         return
     presses = st.session_state.get("autograd.presses", 1)
     sums = accumulate(values, presses, zero)
-    st.dataframe(rows_table([{
+    draw_table(rows_table([{
         "backward() number": i + 1, **{f"b.grad {j}": value for j, value in enumerate(grad.tolist(), 1)},
         "times the first": grad[0].item() / sums[0][0].item() if sums[0][0] else None} for i, grad in enumerate(sums)]),
-                 hide_index=True, key="autograd.presses_table", column_config={
-                     **{f"b.grad {j}": st.column_config.NumberColumn(format="%.5f") for j in (1, 2, 3)},
-                     "times the first": st.column_config.NumberColumn(format="%.2f×")})
+               hide_index=True, key="autograd.presses_table", column_config={
+                   **{f"b.grad {j}": st.column_config.NumberColumn(format="%.5f") for j in (1, 2, 3)},
+                   "times the first": st.column_config.NumberColumn(format="%.2f×")})
     st.caption("At most 20 times here." if presses == 20 else "The loss is the same each time: nothing has changed w or b.")
     with st.expander("And twice backward() after one forward pass?", icon=":material/block:"):
         refusal(backward_twice(values))
@@ -179,7 +179,7 @@ def switching_off(values: Values) -> None:
     with picture:
         graph(passed, len(passed.steps), switches.detach)
         st.caption("Grey and dashed: PyTorch does not track it. Orange arrows: where gradients went.")
-    st.dataframe(rows_table([{
+    draw_table(rows_table([{
         "Tensor": node.name, "requires_grad": node.requires_grad, "is_leaf": node.is_leaf, "grad_fn": node.made_by or "–",
         "Gradient arrived": node.gradient is not None} for node in passed.nodes.values()]), hide_index=True,
         key="autograd.nodes", column_config={
@@ -200,7 +200,7 @@ def checking(values: Values) -> None:
                  "Forward passes": (str(2 * len(rows)), "Two for each value. Autograd needs one forward and one backward pass "
                                                         "for all.")})
     number = st.column_config.NumberColumn(format="%.8f")
-    st.dataframe(rows_table(rows), hide_index=True, key="autograd.check", height=320, column_config={
+    draw_table(rows_table(rows), hide_index=True, key="autograd.check", height=320, column_config={
         "Autograd": number, "Finite difference": number, "Gap": st.column_config.NumberColumn(format="%.1e")})
     show_code(check_code(values))
 

@@ -21,7 +21,7 @@ from core.inspection import (
 )
 from core.inspection.activations.windows import ConvolutionSum, PoolingResult, added, number
 from pages.parts.build.subject import InspectedNetwork
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 PLAIN = {"displayModeBar": False}
 STRONGEST = 10
@@ -140,7 +140,7 @@ def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: In
     st.markdown(f"{layer.in_features:,} products add up to {number(total.products)}; {added(total.bias)} (bias) = "
                 f"**{number(total.total)}**. The {min(STRONGEST, layer.in_features)} that count most:")
     shape = picture_before(stages, stages[place].source or 0)
-    st.dataframe(_strongest(layer, unit, before.values, shape), hide_index=True, height="content", key="build.look.strongest")
+    draw_table(_strongest(layer, unit, before.values, shape), hide_index=True, height="content", key="build.look.strongest")
     if shape is not None and shape == subject.input_shape and (pictures := templates(layer, shape)) is not None:
         st.image(map_sheet(pictures[unit]), output_format="PNG", alt=f"Weights of unit {unit} as a picture")
         st.caption("This unit's weights, one for each pixel: ink on red speaks for it, ink on blue against it.")

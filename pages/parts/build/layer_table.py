@@ -21,7 +21,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 from pages.parts.widgets.metrics import metrics_row
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 DIAGRAM_HEIGHT = 560  # pixels of the window onto a longer diagram
 
@@ -132,17 +132,17 @@ def _table(rows: list[LayerRow], found: Measured | None, chosen: int) -> None:
     known = st.session_state.get(key)
     if known is None or known["selection"]["rows"] != [chosen]:  # a box was clicked, or nothing yet
         st.session_state[key] = {"selection": {"rows": [chosen], "columns": [], "cells": []}}
-    st.dataframe(table(rows, found), hide_index=True, height="content" if len(rows) <= 20 else 740, key=key,
-                 on_select=lambda: _take_row(key, [row.name for row in rows]), selection_mode="single-row-required",
-                 column_config={
-                     "Layer": st.column_config.TextColumn(pinned=True),
-                     "Parameters": st.column_config.NumberColumn(format="localized"),
-                     "Multiply-adds": st.column_config.NumberColumn(format="localized", help="Work for one example."),
-                     "Share": st.column_config.NumberColumn(format="%.1f %%", help="Part of all parameters."),
-                     "Activations": st.column_config.TextColumn(help="What the layer returns for one example, as float32."),
-                     "Receptive field": st.column_config.TextColumn(help="Pixels of the image that one output depends on."),
-                     "Frozen": st.column_config.NumberColumn(format="localized", help="Parameters that training leaves alone."),
-                     **({"Time": share} if found else {})})
+    draw_table(table(rows, found), hide_index=True, height="content" if len(rows) <= 20 else 740, key=key,
+               on_select=lambda: _take_row(key, [row.name for row in rows]), selection_mode="single-row-required",
+               column_config={
+                   "Layer": st.column_config.TextColumn(pinned=True),
+                   "Parameters": st.column_config.NumberColumn(format="localized"),
+                   "Multiply-adds": st.column_config.NumberColumn(format="localized", help="Work for one example."),
+                   "Share": st.column_config.NumberColumn(format="%.1f %%", help="Part of all parameters."),
+                   "Activations": st.column_config.TextColumn(help="What the layer returns for one example, as float32."),
+                   "Receptive field": st.column_config.TextColumn(help="Pixels of the image that one output depends on."),
+                   "Frozen": st.column_config.NumberColumn(format="localized", help="Parameters that training leaves alone."),
+                   **({"Time": share} if found else {})})
 
 
 # --- the chosen layer
@@ -201,6 +201,6 @@ def _details(row: LayerRow, share: float, found: Measured | None) -> None:
     if found and (taken := found.layers.get(row.name)):
         lines["Time"] = (f"{percent(taken.share, 0)} of a training step: {taken.forward * 1000:.3g} ms forward, "
                          f"{taken.backward * 1000:.3g} ms backward")
-    st.dataframe(rows_table([{"What": name, "Value": value} for name, value in lines.items() if value]),
-                 hide_index=True, height="content", key="build.layer", column_config={
-                     "What": st.column_config.TextColumn(width=150), "Value": st.column_config.TextColumn(width="large")})
+    draw_table(rows_table([{"What": name, "Value": value} for name, value in lines.items() if value]),
+               hide_index=True, height="content", key="build.layer", column_config={
+                   "What": st.column_config.TextColumn(width=150), "Value": st.column_config.TextColumn(width="large")})

@@ -22,7 +22,7 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.scroll import place_to_scroll_to
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
 VECTOR_PICTURE, MAPS_PICTURE = 4096, 128  # how many numbers of a row, and how many maps, are drawn
@@ -96,7 +96,7 @@ def _walk(subject: InspectedNetwork, sample: Sample) -> None:
     else:
         _show(subject, stages, place)
     with st.expander("All stages as a table", icon=":material/table_rows:"):
-        st.dataframe(_table(stages), hide_index=True, height="content", key="build.look.table")
+        draw_table(_table(stages), hide_index=True, height="content", key="build.look.table")
 
 
 def _stages(subject: InspectedNetwork, sample: Sample) -> list[Stage]:
@@ -209,8 +209,8 @@ def _names(classes: tuple[str, ...], count: int) -> list[str]:
 
 
 def _steps(rows: dict[str, Tensor], names: list[str]) -> None:
-    st.dataframe(rows_table([{"": step} | dict(zip(names, map(number, row.tolist()), strict=True)) for step, row in rows.items()],
-                            index=""), key="build.look.steps")
+    draw_table(rows_table([{"": step} | dict(zip(names, map(number, row.tolist()), strict=True)) for step, row in rows.items()],
+                          index=""), key="build.look.steps")
 
 
 def _softmax(steps: SoftmaxSteps, classes: tuple[str, ...]) -> Tensor:

@@ -7,7 +7,7 @@ from core.runs.differing import NOT_THERE, flat, labels_of, varying
 from core.wording import plural
 from pages.parts.compare.words import short_name, those_left, words
 from pages.parts.shell.markdown import in_table
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 MOST_BESIDE = 6  # runs that stand beside each other; more stand below each other
 
@@ -31,7 +31,7 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
                             for setting in rows[0]], index="Setting")
     else:
         table = rows_table([{"Run": name, **row} for name, row in zip(names, rows, strict=True)], index="Run")
-    st.dataframe(table, key="compare.difference", width="stretch")
+    draw_table(table, key="compare.difference", width="stretch")
     same = len(every[0]) - len(paths)
     st.caption(f"{plural(len(paths), 'setting')} {'differs' if len(paths) == 1 else 'differ'}; the other {same} are the same in "
                "all of them. A dash: this kind of network, optimizer or schedule has no such setting.")

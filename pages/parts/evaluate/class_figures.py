@@ -13,7 +13,7 @@ from pages.parts.evaluate.subject import EvaluatedRun, columns, save_csv
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
@@ -51,9 +51,9 @@ def _figures(subject: EvaluatedRun) -> None:
 def _table(subject: EvaluatedRun) -> None:
     rows = class_table(confusion_counts(subject.predictions), subject.classes)
     macro, weighted = macro_means(rows), weighted_means(rows)
-    st.dataframe(_frame(rows, macro, weighted), hide_index=True, height="content" if len(rows) <= 20 else 700,
-                 key=f"evaluate.classes.{subject.run.id}", column_config={
-                     "Class": st.column_config.Column(width=115), "Support": st.column_config.NumberColumn(format="localized")})
+    draw_table(_frame(rows, macro, weighted), hide_index=True, height="content" if len(rows) <= 20 else 700,
+               key=f"evaluate.classes.{subject.run.id}", column_config={
+                   "Class": st.column_config.Column(width=115), "Support": st.column_config.NumberColumn(format="localized")})
     if reasons := _reasons(rows):
         st.caption(f"{reasons} In the means a “–” counts as 0, as scikit-learn has it.")
     with st.container(horizontal=True):

@@ -12,7 +12,7 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.pictures import picture_grid
-from pages.parts.widgets.table import columns_table
+from pages.parts.widgets.table import columns_table, draw_table
 
 SHOWN = 128  # pictures and one-hot rows of a batch
 STILL = {"displayModeBar": False}
@@ -102,7 +102,7 @@ def one_hot(data: Dataset, labels: list[int]) -> None:
         columns = {f"{i}: {name}" if name != str(i) else name: [int(label == i) for label in labels]
                    for i, name in enumerate(data.classes)}
         table = columns_table({"label": [data.classes[label] for label in labels]} | columns)
-        st.dataframe(table, hide_index=True, height=320, key="explore.batch.one_hot")
+        draw_table(table, hide_index=True, height=320, key="explore.batch.one_hot")
 
 
 def label_order(data: Dataset, cut: BatchPlan, order: str, seed: int) -> None:

@@ -14,7 +14,7 @@ from pages.parts.shell.frame import go_to, link
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.metrics import metrics_row
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 SHOWN = 1000  # points in the picture
@@ -81,8 +81,8 @@ def _statistics(data: Dataset) -> None:
     table = rows_table([{"Input": f"x{i + 1}", "Mean": m, "Standard deviation": s, "Smallest": a, "Largest": b}
                         for i, (m, s, a, b) in enumerate(zip(mean, std, low, high, strict=True))])
     st.header("Training points in numbers")
-    st.dataframe(table, hide_index=True, height="content", key="explore.numbers",
-                 column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.column_names[1:]})
+    draw_table(table, hide_index=True, height="content", key="explore.numbers",
+               column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.column_names[1:]})
     counts = data.train.counts(len(data.classes))
     if counts:
         named = ", ".join(f"{name} {count:,}" for name, count in zip(data.classes, counts, strict=True))

@@ -1,7 +1,7 @@
-"""Tables for st.dataframe, as Arrow has them: pandas would cost the server 45 MB and its first table 0.3 s.
+"""Tables of pages without pandas, which would cost the server 45 MB and its first table 0.3 s.
 
-Arrow's own pa.array() imports pandas to see whether it has been given some of it, so columns are put together from their bytes.
-Streamlit does so for all that is no Arrow table, lists of rows too: every table of a page is to come from here.
+Streamlit takes Arrow's tables as they are and imports pandas for all else, lists of rows too; so does Arrow's own pa.array(), to
+see whether it has been given some of it. So columns are put together from their bytes here, and every table comes from here.
 """
 
 import json
@@ -11,10 +11,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import streamlit as st
 
 KINDS = {pa.string(): "unicode", pa.float64(): "float64", pa.null(): "empty"}  # what pandas calls some of Arrow's types
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FURTHEST = 2**63  # whole numbers further from 0 are floats
+
+
+def draw_table(table: pa.Table, **options: Any) -> None:
+    """st.dataframe() of a table of rows_table() or columns_table(), with its options."""
+    st.dataframe(table, lazy=False, **options)  # lazy: for that it asks first whether the table is one of pandas
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]], index: str | None = None) -> pa.Table:

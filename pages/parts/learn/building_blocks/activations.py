@@ -18,7 +18,7 @@ from core.labs.activations import (
 from core.wording import percent
 from pages.parts.learn.lab import Next, covered, predict, show_code, try_next
 from pages.parts.learn.questions import BLOCKS
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_building_blocks.py"
 
@@ -81,7 +81,7 @@ def _ten_layers(name: str) -> str:
                               [row.std for row in depth.layers])
     st.plotly_chart(figure, key="blocks.histograms", width="stretch", alt=in_words(figure, "Values after each layer"))
     with st.expander("The numbers", icon=":material/table:"):
-        st.dataframe(_table(depth), hide_index=True, height="content", key="blocks.layers")
+        draw_table(_table(depth), hide_index=True, height="content", key="blocks.layers")
     return init
 
 

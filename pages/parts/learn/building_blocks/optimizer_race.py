@@ -12,7 +12,7 @@ from core.labs.surfaces import SURFACES, Surface
 from pages.parts.learn.building_blocks.running import running
 from pages.parts.learn.lab import Next, covered, is_open, predict, show_code, try_next
 from pages.parts.learn.questions import BLOCKS
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_building_blocks.py"
 
@@ -133,7 +133,7 @@ def _map(name: str, surface: Surface, paths: list[Path], steps: int) -> int | No
 
 def _results(surface: Surface, paths: list[Path], upto: int | None) -> None:
     """How each of them fares."""
-    st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
+    draw_table(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
     titles = {path.racer: RACERS[path.racer].title for path in paths}
     st.markdown("\n".join(f"- **{titles[path.racer]}.** {path.words}" for path in paths))
     figure = race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest)

@@ -13,7 +13,7 @@ from pages.parts.learn.text.words import review
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
-from pages.parts.widgets.table import rows_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_text.py"
 BEFORE, AFTER = "Before training", "After training"
@@ -142,4 +142,4 @@ def order_section(server: Services, subject: TextModel) -> None:
 
 
 def _table(rows: list[dict[str, str]], key: str) -> None:
-    st.dataframe(rows_table(rows), hide_index=True, height="content", key=key)
+    draw_table(rows_table(rows), hide_index=True, height="content", key=key)
