@@ -4,7 +4,6 @@ from core.process import configure
 
 configure("server")
 
-import pandas as pd
 import streamlit as st
 
 from core.figures.autograd_graph import graph_dot
@@ -19,10 +18,11 @@ from core.labs.autograd import (
     Values,
     accumulate,
     accumulate_code,
+    as_typed,
     backward_twice,
     check,
     check_code,
-    read_values,
+    read_typed,
     run,
     start_values,
     step_code,
@@ -37,6 +37,7 @@ from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_autograd.py"
 STILL = {"displayModeBar": False}
+LONGEST = 2000  # characters of typed values
 NEXT = [
     Next("Each training step is this backward pass and a small step against the gradient.", "pages/train_model.py",
          "Train a network",
@@ -49,24 +50,22 @@ NEXT = [
 
 
 def editors() -> Values | None:
-    """Tables in which every value can be changed; None, with a line that says why, where one can't be used."""
+    """Fields in which every value can be changed; None, with a line that says why, where one can't be used."""
     start = start_values()
-    with st.expander("Change any value", icon=":material/edit:"), st.container(horizontal=True, gap="large"):
-        number = st.column_config.NumberColumn(format="%.4g", min_value=-1000, max_value=1000, width="small")
-        with st.container(width="content"):
-            st.caption("Inputs x, and the weights w from each input to each output")
-            table = pd.DataFrame([[x, *row] for x, row in zip(start.x, start.w, strict=True)],
-                                 columns=["x", *(f"w to {j + 1}" for j in range(OUTPUTS))], index=range(1, INPUTS + 1))
-            inputs = st.data_editor(table, key="autograd.inputs", width="content", on_change=tried, args=(PATH,),
-                                    column_config={name: number for name in table.columns})
-        with st.container(width="content"):
-            st.caption("Biases b, and targets y (0 to 1), for each output")
-            table = pd.DataFrame({"b": start.b, "y": start.y}, index=range(1, OUTPUTS + 1))
-            outputs = st.data_editor(table, key="autograd.outputs", width="content", on_change=tried, args=(PATH,),
-                                     column_config={
-                "b": number, "y": st.column_config.NumberColumn(format="%.4g", min_value=0, max_value=1, width="small")})
+    first = {"autograd.inputs": as_typed([[x, *row] for x, row in zip(start.x, start.w, strict=True)]),
+             "autograd.outputs": as_typed(list(zip(start.b, start.y, strict=True)))}
+    for key, text in first.items():
+        st.session_state.setdefault(key, text)
+    with st.expander("Change any value", icon=":material/edit:"):
+        left, right = st.columns(2)
+        inputs = left.text_area("Inputs x, and the weights w from each input to each output", key="autograd.inputs", height=160,
+                                max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session",
+                                help=f"A line for each of the {INPUTS} inputs: x, then its {OUTPUTS} weights.")
+        outputs = right.text_area("Biases b, and targets y (0 to 1), for each output", key="autograd.outputs", height=160,
+                                  max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session",
+                                  help=f"A line for each of the {OUTPUTS} outputs: b, then y.")
     try:
-        return read_values(inputs["x"].tolist(), inputs.iloc[:, 1:].values.tolist(), outputs["b"].tolist(), outputs["y"].tolist())
+        return read_typed(inputs, outputs)
     except AutogradError as error:
         st.warning(as_text(str(error)), icon=":material/edit:")
         return None
