@@ -10,7 +10,6 @@ from core.figures.autograd_graph import graph_dot
 from core.figures.grids import tensor_grid
 from core.figures.in_words import in_words
 from core.labs.autograd import (
-    INPUTS,
     OUTPUTS,
     AutogradError,
     Pass,
@@ -58,12 +57,10 @@ def editors() -> Values | None:
         st.session_state.setdefault(key, text)
     with st.expander("Change any value", icon=":material/edit:"):
         left, right = st.columns(2)
-        inputs = left.text_area("Inputs x, and the weights w from each input to each output", key="autograd.inputs", height=160,
-                                max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session",
-                                help=f"A line for each of the {INPUTS} inputs: x, then its {OUTPUTS} weights.")
-        outputs = right.text_area("Biases b, and targets y (0 to 1), for each output", key="autograd.outputs", height=160,
-                                  max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session",
-                                  help=f"A line for each of the {OUTPUTS} outputs: b, then y.")
+        inputs = left.text_area("A line for each input: x, then its weight w to each output", key="autograd.inputs", height=160,
+                                max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session")
+        outputs = right.text_area("A line for each output: bias b, then target y (0 to 1)", key="autograd.outputs", height=160,
+                                  max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session")
     try:
         return read_typed(inputs, outputs)
     except AutogradError as error:
