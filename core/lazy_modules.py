@@ -1,6 +1,6 @@
 """Modules that are named by an import and executed when somebody first asks them something; from then on they are ordinary ones.
 
-importlib.util.LazyLoader does that too, but until Python 3.12.3 a second thread that asks while the first executes finds an
+importlib.util.LazyLoader does that too, but in Python 3.11 a second thread that asks while the first executes finds an
 empty module (github.com/python/cpython/issues/114763), and a part of a package is executed before the package. Here a question
 is answered by importing the module once more, which gives the same object and has import's own locks: those know when two
 threads wait for each other. Nothing is executed while a finder is asked, as that holds the lock of all imports.
