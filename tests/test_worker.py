@@ -66,6 +66,20 @@ def test_a_run_that_begins_has_the_memory_and_the_cores_and_it_begins_again_late
     assert not idle.ended
 
 
+def test_one_that_fails_keeps_no_other_from_its_turn(idle, monkeypatch, capsys):
+    def fails_once(store, run_id, settings, is_wanted):
+        yield
+        if run_id == "too large":
+            raise MemoryError
+        done.append(run_id)
+
+    done = []
+    monkeypatch.setattr(worker, "look_back_at", fails_once)
+    idle.ended.extend(["small", "too large"])
+    looks(idle, 3)
+    assert done == ["small"] and not idle.ended and "MemoryError" in capsys.readouterr().err
+
+
 def test_what_somebody_waits_for_goes_on_beside_a_run_and_rests_as_long_as_it_works(idle, monkeypatch):
     """By a clock on which each piece takes 2 s; the run begins in the second."""
     run = run_here(idle.store, idle.settings, tiny())

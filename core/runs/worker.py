@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -104,12 +105,15 @@ class Worker:
         """Whether it got to the end. When a run begins, what nobody waits for is given up, all that it holds in memory with it,
         until nothing trains; what somebody waits for goes on, and rests after each piece for as long as that took."""
         pieces, given_up, began = look_back_at(self.store, run_id, self.settings, is_wanted), False, time.monotonic()
-        for _ in pieces:
-            if not self.idle.is_set():
-                if given_up := not is_wanted:
-                    break
-                time.sleep(time.monotonic() - began)
-            began = time.monotonic()
+        try:
+            for _ in pieces:
+                if not self.idle.is_set():
+                    if given_up := not is_wanted:
+                        break
+                    time.sleep(time.monotonic() - began)
+                began = time.monotonic()
+        except Exception:  # too little memory, say: later runs are to be looked back at all the same
+            traceback.print_exc()
         pieces.close()
         trim_heap()
         return not given_up
