@@ -11,7 +11,7 @@ from core.config import DataConfig
 from core.data import DataError, Dataset, load
 from core.evaluation.ood.score import OODReference
 from core.lessons.class_sets import FEWEST
-from core.memory import MappedData
+from core.memory import MappedData, drop_mapped_pages
 from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.engine import ProcessEngine
 from core.runs.model_cache import ModelCache
@@ -120,7 +120,9 @@ def dataset(config: DataConfig, settings: Settings) -> Dataset:
 @st.cache_resource(max_entries=8, show_spinner="Reading the data…")
 def _dataset(key: str, where: str, _config: DataConfig, _settings: Settings) -> Dataset:
     data = load(_config, _settings.data_dir, _settings.cache_dir)
-    _mapped().add(data.train.images, data.validation.images, data.test.images)
+    images = data.train.images, data.validation.images, data.test.images
+    _mapped().add(*images)
+    drop_mapped_pages(*images)  # mean and deviation may have taken a look at all of them
     return data
 
 
