@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from core.config import OPTIMIZERS, TrainingConfig
 from core.data.batches import Batch
@@ -13,7 +14,8 @@ from core.devices import processor_clock
 from core.models.base import ACTIVATIONS, activation
 from core.torch_private import has_onednn_linear
 from core.training import Step, fit, prepare, products
-from core.training.dense import LAYERS, chain_of
+from core.training.dense import LAYERS, chain_of, loss_and_gradient
+from core.training.objectives import OBJECTIVES, cross_entropy, log_probabilities
 from core.training.step import TrainingStep
 from tests.helpers import tiny
 
@@ -220,3 +222,17 @@ def test_a_run_is_the_same_to_rounding(settings, monkeypatch, changes):
         data, model = prepare(config, settings.data_dir, settings.cache_dir)
         losses.append([event.loss for event in fit(config, data, model, CPU) if isinstance(event, Step)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("examples", [1, 63, 64, 1000])
+def test_cross_entropy_beside_pytorchs(examples):
+    """Rows one after the other and beside each other; with sure answers, right and wrong, among them."""
+    logits = torch.randn(examples, 10, generator=torch.Generator().manual_seed(1)) * 3
+    logits[0, 2] = 200.0
+    labels = torch.arange(examples) % 10
+    assert log_probabilities(logits).sub(logits.double().log_softmax(1)).abs().max() < 1e-4
+    assert float(cross_entropy(logits, labels)) == pytest.approx(float(F.cross_entropy(logits.double(), labels)), rel=1e-6)
+    leaf = logits.clone().requires_grad_()
+    cross_entropy(leaf, labels).backward()
+    _, gradient = loss_and_gradient(OBJECTIVES["cross_entropy"], logits, labels)
+    assert torch.allclose(gradient, leaf.grad, atol=1e-7)

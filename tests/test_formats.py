@@ -85,6 +85,12 @@ def test_others_that_compute_meanwhile_change_nothing():
     assert compare(machine.take, 64, machine.clocks) == pytest.approx(2e-4 / 1.5e-4)
 
 
+def test_what_was_waited_before_counts():
+    machine = Machine(2e-4, 1e-4, fixed=0.0)
+    assert compare(machine.take, 64, machine.clocks, began=-0.15) == pytest.approx(2.0)
+    assert machine.now <= SECONDS - 0.15 and {examples for _, examples in machine.taken[4:]} == {64}
+
+
 @pytest.mark.parametrize(("speedup", "expected"), [
     (1.31, NumberFormat("bfloat16", "bfloat16: 1.31 times as fast as float32 here, measured for this network")),
     (1.1, NumberFormat("bfloat16", "bfloat16: 1.10 times as fast as float32 here, measured for this network")),
@@ -102,7 +108,7 @@ def measured(monkeypatch):
     that it was asked. However short a training is, it is long enough to try."""
     found, asked = [2.0], []
 
-    def compare(take, batch, clocks):
+    def compare(take, batch, clocks, began):
         asked.append(batch)
         return found.pop(0) if len(found) > 1 else found[0]
 

@@ -16,7 +16,7 @@ from core.training.watchers import (
     GAP_AT_FIRST,
     GAP_LATER,
     SECONDS_AT_FIRST,
-    SHARE_OF_TIME,
+    SHARE_LATER,
     Pace,
     first_filters,
 )
@@ -117,7 +117,7 @@ def test_looks_are_dense_at_first_and_then_take_a_bounded_share_of_the_time(step
     assert taken[0] == 0.0
     assert len([at for at in taken if at < SECONDS_AT_FIRST]) >= 10
     later = [at for at in taken if at >= SECONDS_AT_FIRST]
-    assert look_seconds * len(later) <= SHARE_OF_TIME * (60 - SECONDS_AT_FIRST) + look_seconds
+    assert look_seconds * len(later) <= SHARE_LATER * (60 - SECONDS_AT_FIRST) + look_seconds
     assert len(later) >= 20 and min(np.diff(later)) >= GAP_LATER > GAP_AT_FIRST
 
 

@@ -29,7 +29,7 @@ class Disk:
 
 
 @pytest.mark.parametrize(("takes", "every"), [
-    (0.0, SECONDS_PER_FLUSH), (0.002, SECONDS_PER_FLUSH), (0.005, 0.005 / FLUSH_SHARE), (0.3, MOST_SECONDS_PER_FLUSH)])
+    (0.0, SECONDS_PER_FLUSH), (0.001, SECONDS_PER_FLUSH), (0.003, 0.003 / FLUSH_SHARE), (0.3, MOST_SECONDS_PER_FLUSH)])
 def test_metrics_are_handed_on_as_often_as_the_disk_is_fast(store, monkeypatch, takes, every):
     disk = Disk(takes)
     recorder = Recorder(store, store.create_running(tiny(), "me", "here").id, disk.clock)

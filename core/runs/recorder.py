@@ -27,7 +27,7 @@ from core.training import (
 from core.training.plane import PLANE
 
 SECONDS_PER_FLUSH = 0.25  # at most this often to the store; a page looks once a second
-FLUSH_SHARE, MOST_SECONDS_PER_FLUSH = 0.01, 0.8  # of the training's time; where a flush takes longer, they come less often
+FLUSH_SHARE, MOST_SECONDS_PER_FLUSH = 0.005, 0.8  # of the training's time; where a flush takes longer, they come less often
 SECONDS_PER_PICTURES = 0.1  # where the plane is watched, whose pictures a page plays as they come
 MOST_CLASSES = 100  # of a confusion matrix that is kept: with 1,000 it would be a million numbers
 PER_EPOCH = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds", "images_per_second")

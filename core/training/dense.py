@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.torch_private import forward_hooks
-from core.training.objectives import Objective, binary_cross_entropy
+from core.training.objectives import Objective, binary_cross_entropy, cross_entropy, log_probabilities
 from core.training.products import Products
 from core.training.shortcuts import Shortcut, Shortcuts
 
@@ -171,7 +171,7 @@ def suits(model: nn.Module, modules: list[nn.Module]) -> bool:
 
 def loss_and_gradient(objective: Objective, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The mean loss of a batch, and its gradient for the logits (N, outputs)."""
-    if objective.loss is F.cross_entropy:
+    if objective.loss is cross_entropy:
         return _cross_entropy(logits, labels)
     if objective.loss is binary_cross_entropy and logits.shape[1] == 1:
         return _binary_cross_entropy(logits, labels)
@@ -184,7 +184,7 @@ def loss_and_gradient(objective: Objective, logits: Tensor, labels: Tensor) -> t
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """−log p of the right class; its gradient is (p − one-hot) / N."""
-    logs = logits.log_softmax(1)
+    logs = log_probabilities(logits)
     gradient = logs.exp()
     gradient.scatter_add_(1, labels.unsqueeze(1), torch.full((len(labels), 1), -1.0))
     return F.nll_loss(logs, labels), gradient.div_(len(labels))

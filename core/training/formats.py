@@ -34,7 +34,7 @@ from core.training.trainable import train_mode
 Precision = Literal["float32", "bfloat16"]
 PRECISIONS: tuple[Precision, Precision] = ("float32", "bfloat16")
 CLEARLY = 1.1  # times as fast as float32: less is no reason to give digits away
-SECONDS = 0.3  # of trying, where steps are short enough for that
+SECONDS = 0.25  # of trying, where steps are short enough for that: 0.3 with the copy that is tried, and the last step
 LEAST_ROUNDS, MOST_ROUNDS = 3, 10  # steps of each format that count
 FEW = 4  # examples of the first steps, after which it is known how many fit into the time
 HOPELESS = 2.0  # times as long as float32's step
@@ -209,7 +209,7 @@ class Trial:
         wait_for(self.device)
 
 
-def compare(take: Callable[[Precision, int], object], batch: int, clocks: Clocks) -> float:
+def compare(take: Callable[[Precision, int], object], batch: int, clocks: Clocks, began: float | None = None) -> float:
     """How many times as fast as float32 bfloat16 is: the fastest steps of each, which take turns, so that what else the machine
     does meets both.
 
@@ -218,8 +218,9 @@ def compare(take: Callable[[Precision, int], object], batch: int, clocks: Clocks
 
     Args:
         take: does one step in a format with so many examples. batch: how many there are.
+        began: since when by the wall's clock somebody has been waiting; None: since now.
     """
-    began, few = clocks.wall(), min(FEW, batch)
+    began, few = clocks.wall() if began is None else began, min(FEW, batch)
 
     def timed(precision: Precision, examples: int) -> float:
         start = clocks.steps()
@@ -250,13 +251,14 @@ def _measured(config: RunConfig, data: Dataset, model: nn.Module, device: torch.
     """compare() on a copy of the network; None where bfloat16 fails, gives no finite loss, or has failed before."""
     if not shortcuts.usable("bfloat16"):
         return None
+    began = clocks.wall()
     trial = Trial(config, data, model, device, shortcuts)
     try:
         trial.take("float32", min(FEW, len(trial.batch.labels)))
     except FAILURES:  # the run says so itself
         return None
     try:
-        speedup = compare(trial.take, len(trial.batch.labels), clocks)
+        speedup = compare(trial.take, len(trial.batch.labels), clocks, began)
         trial.take("bfloat16", min(FEW, len(trial.batch.labels)))
         return speedup if isfinite(float(trial.loss)) else None
     except FAILURES as error:

@@ -78,7 +78,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
     if threads is not None:
         yield Threads(loop.step, threads.threads)
     began = loop.began = time.perf_counter()
-    yield from loop.look()
+    yield from loop.look(loop.watchers)
     outcome: Outcome = "completed"
     message = ""
     while loop.epoch <= config.training.epochs:
@@ -97,7 +97,7 @@ def fit(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device
                    "were kept. Try a smaller learning rate.")
     yield from loop.fallbacks()
     yield loop.checkpoint(final=True)
-    yield from loop.look()
+    yield from loop.look(loop.watchers)
     yield Finished(outcome, loop.epoch - 1, loop.step, time.perf_counter() - began - loop.held_up, message)
 
 
@@ -204,35 +204,37 @@ class Loop:
             pending.steps.append(self.train_step(batch))
             if self.threads and self.threads.step(time.perf_counter() - began):
                 yield Threads(self.step + len(pending), self.threads.threads)
-            if self.watchers:
-                yield from self.look(pending)
+            if self.watchers and (due := self.due(pending)):
+                yield from self.look(due, pending)
             if pending.is_due():
                 if not (yield from self.read(pending)):
                     return "diverged"
                 pending = Pending()
         return "completed" if (yield from self.read(pending)) else "diverged"
 
-    def look(self, pending: Pending | None = None) -> Iterator[Event]:
-        """What the watchers see now; with `pending`, the steps since the last read, of those alone that it is time for."""
+    def due(self, pending: Pending) -> list[Watcher]:
+        """Those who want to look now, some steps after the last read."""
+        seconds = time.perf_counter() - self.began - self.held_up - self.paused
+        return [watcher for watcher in self.watchers if watcher.due(self.step + len(pending.steps), seconds)]
+
+    def look(self, watchers: Sequence[Watcher], pending: Pending | None = None) -> Iterator[Event]:
+        """What watchers see now. pending: the steps since the last read."""
         step = self.step + (len(pending) if pending is not None else 0)
         epoch = self.epoch if self.batch else max(1, self.epoch - 1)  # of the last step
         began = time.perf_counter()
         seconds = began - self.began - self.held_up - self.paused
-        for watcher in self.watchers:
-            if pending is not None and not watcher.due(step, seconds):
-                continue
-            losses = self.results(pending)[0] if pending is not None else []
-            loss = sum(losses) / len(losses) if losses else self.recent_loss
+        losses = self.results(pending)[0] if pending is not None else []
+        loss = sum(losses) / len(losses) if losses else self.recent_loss
+        for watcher in watchers:
             look = watcher.look(self.model, step, epoch, seconds, loss)
             if look is not None:
                 yield look
-            if pending is not None:  # what a look takes is no training
-                pending.since += time.perf_counter() - began
-                began = time.perf_counter()
+        if pending is not None:  # what a look takes is no training
+            pending.since += time.perf_counter() - began
 
     def show(self) -> Iterator[Event]:
         """While the run is paused: what somebody wants to see of the weights as they are now."""
-        yield from self.look()
+        yield from self.look(self.watchers)
         yield Paused(self.step)
 
     def wait(self, command: Command) -> Generator[Event, None, Command]:

@@ -20,14 +20,14 @@ from core.data.batches import Batches
 from core.devices import CHANNELS_LAST_ON, autocast_type, is_convolutional
 from core.training.events import Look
 from core.training.inference import LARGEST_BATCH, autocasting, evaluation_mode
-from core.training.monitors import SAMPLES, SHARE_OF_TIME, one_of_each
+from core.training.monitors import SAMPLES, one_of_each
 from core.training.objectives import objective_of
 from core.transforms import fixed_sizes, resize
 
 WATCH = "watch"  # the kind of ImageWatcher's looks
 SECONDS_AT_FIRST = 2.0  # of training, in which looks are dense
 GAP_AT_FIRST, GAP_LATER = 0.08, 0.5  # seconds between two looks, at least
-SHARE_AT_FIRST = 0.2  # of the time, at most, that looking may take in those seconds; later it is SHARE_OF_TIME
+SHARE_AT_FIRST, SHARE_LATER = 0.2, 0.02  # of the time, at most, that looking may take in those seconds, and later
 CHEAP = 0.01  # seconds: looks that take no longer are also taken after 1, 2, 4, 8 … steps in those seconds
 MOST_FILTERS = 16
 LARGEST_FILTER = 32  # pixels: a side of what is kept of a filter
@@ -66,7 +66,7 @@ class Pace:
         """To be called after a look, with when it began and the seconds of training before it."""
         now = self.clock()
         self.cost = now - began
-        gap, share = (GAP_AT_FIRST, SHARE_AT_FIRST) if seconds < SECONDS_AT_FIRST else (GAP_LATER, SHARE_OF_TIME)
+        gap, share = (GAP_AT_FIRST, SHARE_AT_FIRST) if seconds < SECONDS_AT_FIRST else (GAP_LATER, SHARE_LATER)
         self.next = now + max(gap, self.cost / share)
 
 
