@@ -38,8 +38,8 @@ CONTROLS: dict[tuple[str, str], Change] = {
     ("autograd", "Step by step"): lambda at, i: at.slider(key="autograd.step_10").set_value(1 + i % 10),
     ("autograd", "Accumulate"): lambda at, i: at.button(key="autograd.again").click(),
     ("autograd", "Switch it off"): lambda at, i: at.toggle(key="autograd.no_grad").set_value(i % 2 == 0),
-    ("autograd", "Check it"): lambda at, i: at.session_state.__setitem__("autograd.inputs", {
-        "edited_rows": {0: {"x": float(i % 7)}}, "added_rows": [], "deleted_rows": []}),
+    ("autograd", "Check it"): lambda at, i: at.text_area(key="autograd.inputs").set_value(
+        "\n".join(f"{i % 7}, 0.5, {place}, -1" for place in range(5))),
     ("first_networks", "Line by line"): lambda at, i: at.radio(key="first.line").set_value(1 + i % 11),
     ("first_networks", "Training and new samples"): lambda at,
     i: at.slider(key="first.epochs.toy-sigmoid").set_value(400 - 10 * (i % 30)),

@@ -1,10 +1,11 @@
-"""PyTorch without what only its compiler needs: 80 MB and a second less in every process that trains or shows a network.
+"""PyTorch without what is only named: 90 MB and a second less in every process that trains or shows a network.
 
 In PyTorch 2.13 the first optimizer imports torch._dynamo, only to be told that the compiler should leave four of its methods
 alone, and with it torch._inductor and half of torch.distributed. Shapes on the meta device import sympy and
 torch.fx.experimental.symbolic_shapes, only to be told that no number is a symbol and that True is true. Nothing here is
 compiled, so these are stood in for by modules that answer just that. Whoever asks them for anything else, as torch.compile
-does, gets the real module, and from then on nothing differs from a plain import.
+does, gets the real module, and from then on nothing differs from a plain import. What `import torch` and `import torchvision`
+name and ask nothing waits for the first question (see core.lazy_modules).
 
 Installed by core.process.configure() before torch is imported; imports nothing of torch itself.
 """
@@ -21,6 +22,8 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import Any
+
+from core.lazy_modules import LazyFinder
 
 SYMPY, SHAPES, DYNAMO, UTILS = "sympy", "torch.fx.experimental.symbolic_shapes", "torch._dynamo", "torch._dynamo.utils"
 PACKAGES = (SYMPY, DYNAMO)
@@ -49,34 +52,55 @@ class Finder(MetaPathFinder, Loader):
     def __init__(self) -> None:
         self.waiting = list(ANSWERS)
         self.marked: list[Callable[..., Any]] = []  # functions that a stand-in has let through
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name in self.waiting:
             return ModuleSpec(name, self, is_package=name in PACKAGES)
         if (package := name.rpartition(".")[0]) in PACKAGES and package in self.waiting:
-            self.real(package)  # a part of it: its package comes first, and most often brings that part along
-            return ModuleSpec(name, self) if name in sys.modules else None
+            return ModuleSpec(name, Part(self, package))
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return StandIn(spec.name, self) if spec.name in self.waiting else sys.modules[spec.name]
+        return StandIn(spec.name, self)
 
     def exec_module(self, module: ModuleType) -> None:
         """Nothing is left to do."""
 
     def real(self, name: str) -> ModuleType:
         """The real module, imported now if it has not been, after those that it needs."""
-        with self.lock:
-            while name in self.waiting:
+        while True:
+            with self.lock:  # nothing is imported within: two threads would wait for each other
+                if name not in self.waiting:
+                    break
                 first = self.waiting.pop(0)
                 if isinstance(sys.modules.get(first), StandIn):
                     del sys.modules[first]
-                importlib.import_module(first)
+            importlib.import_module(first)
+        module = importlib.import_module(name)  # another thread may be at it
+        with self.lock:
             for function in self.marked:
                 vars(function).pop(MARK, None)  # asked again at its next call
             self.marked.clear()
-            return importlib.import_module(name)
+        return module
+
+
+class Part(Loader):
+    """Of a part of a package that is stood in for: the real package comes first, and may bring that part along."""
+
+    def __init__(self, finder: Finder, package: str) -> None:
+        self.finder = finder
+        self.package = package
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        self.finder.real(self.package)  # not in find_spec(), which holds the lock of all imports
+        module = importlib.import_module(spec.name)
+        self.spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has been executed; what import has noted in it as if it had not is put back."""
+        vars(module)["__spec__"] = self.spec  # a module of settings lets no attribute be set
 
 
 def compiler_answers(finder: Finder) -> dict[str, Callable[..., Any]]:
@@ -140,6 +164,13 @@ def utilities(finder: Finder) -> dict[str, Callable[..., Any]]:
 ANSWERS: dict[str, Callable[[Finder], dict[str, Any]]] = {
     SYMPY: no_symbols, SHAPES: shape_answers, DYNAMO: compiler_answers, UTILS: utilities}
 
+# Named and not asked. None of them registers an operator or a kernel that is called by anyone but those who ask for it
+NAMED = (
+    "torch.ao", "torch.quantization", "torch.nn.intrinsic", "torch.nn.qat", "torch.nn.quantizable", "torch.nn.quantized",
+    "torch.distributions", "torch.export", "torch.masked", "torch.profiler", "torch.utils.data",
+    "torchgen.model",  # for torch.utils._python_dispatch
+    "torchvision.datasets", "torchvision.io", "torchvision.models", "torchvision.ops", "torchvision.transforms.v2")
+
 
 def install() -> None:
     """Stand in for these from now on, unless they are there already, or PyTorch is another version than the one that is known.
@@ -149,4 +180,4 @@ def install() -> None:
     except PackageNotFoundError:  # built or put there by hand
         return
     if known and not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Finder())
+        sys.meta_path[:0] = [Finder(), LazyFinder(NAMED)]

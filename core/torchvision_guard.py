@@ -3,6 +3,7 @@
 The torchvision wheel is compiled against CUDA's torch. Beside a CPU-only torch its compiled operators can't load, and the
 module that registers their shapes stops the import with "operator torchvision::nms does not exist". Data sets, transforms
 and models need none of those operators, so that one module is replaced by an empty one. On a matched pair nothing happens.
+Under the lean import all but plain transforms wait until they are asked something (core.lean_torch.NAMED).
 """
 
 import sys

@@ -210,7 +210,7 @@ def watched(server: Services, runs: dict[str, Run], chosen: list[str], source: s
             st.rerun()
 
     waiting = waits(server, runs, chosen)
-    st.fragment(panel, run_every="2s" if waiting else None)()
+    st.fragment(panel, run_every=2.0 if waiting else None)()
 
 
 def waits(server: Services, runs: dict[str, Run], chosen: list[str]) -> bool:

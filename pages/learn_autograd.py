@@ -4,14 +4,12 @@ from core.process import configure
 
 configure("server")
 
-import pandas as pd
 import streamlit as st
 
 from core.figures.autograd_graph import graph_dot
 from core.figures.grids import tensor_grid
 from core.figures.in_words import in_words
 from core.labs.autograd import (
-    INPUTS,
     OUTPUTS,
     AutogradError,
     Pass,
@@ -19,10 +17,11 @@ from core.labs.autograd import (
     Values,
     accumulate,
     accumulate_code,
+    as_typed,
     backward_twice,
     check,
     check_code,
-    read_values,
+    read_typed,
     run,
     start_values,
     step_code,
@@ -33,9 +32,11 @@ from pages.parts.shell import lesson
 from pages.parts.shell.frame import is_dark
 from pages.parts.shell.markdown import as_text
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_autograd.py"
 STILL = {"displayModeBar": False}
+LONGEST = 2000  # characters of typed values
 NEXT = [
     Next("Each training step is this backward pass and a small step against the gradient.", "pages/train_model.py",
          "Train a network",
@@ -48,24 +49,20 @@ NEXT = [
 
 
 def editors() -> Values | None:
-    """Tables in which every value can be changed; None, with a line that says why, where one can't be used."""
+    """Fields in which every value can be changed; None, with a line that says why, where one can't be used."""
     start = start_values()
-    with st.expander("Change any value", icon=":material/edit:"), st.container(horizontal=True, gap="large"):
-        number = st.column_config.NumberColumn(format="%.4g", min_value=-1000, max_value=1000, width="small")
-        with st.container(width="content"):
-            st.caption("Inputs x, and the weights w from each input to each output")
-            table = pd.DataFrame([[x, *row] for x, row in zip(start.x, start.w, strict=True)],
-                                 columns=["x", *(f"w to {j + 1}" for j in range(OUTPUTS))], index=range(1, INPUTS + 1))
-            inputs = st.data_editor(table, key="autograd.inputs", width="content", on_change=tried, args=(PATH,),
-                                    column_config={name: number for name in table.columns})
-        with st.container(width="content"):
-            st.caption("Biases b, and targets y (0 to 1), for each output")
-            table = pd.DataFrame({"b": start.b, "y": start.y}, index=range(1, OUTPUTS + 1))
-            outputs = st.data_editor(table, key="autograd.outputs", width="content", on_change=tried, args=(PATH,),
-                                     column_config={
-                "b": number, "y": st.column_config.NumberColumn(format="%.4g", min_value=0, max_value=1, width="small")})
+    first = {"autograd.inputs": as_typed([[x, *row] for x, row in zip(start.x, start.w, strict=True)]),
+             "autograd.outputs": as_typed(list(zip(start.b, start.y, strict=True)))}
+    for key, text in first.items():
+        st.session_state.setdefault(key, text)
+    with st.expander("Change any value", icon=":material/edit:"):
+        left, right = st.columns(2)
+        inputs = left.text_area("A line for each input: x, then its weight w to each output", key="autograd.inputs", height=160,
+                                max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session")
+        outputs = right.text_area("A line for each output: bias b, then target y (0 to 1)", key="autograd.outputs", height=160,
+                                  max_chars=LONGEST, on_change=tried, args=(PATH,), persist_state="session")
     try:
-        return read_values(inputs["x"].tolist(), inputs.iloc[:, 1:].values.tolist(), outputs["b"].tolist(), outputs["y"].tolist())
+        return read_typed(inputs, outputs)
     except AutogradError as error:
         st.warning(as_text(str(error)), icon=":material/edit:")
         return None
@@ -134,12 +131,12 @@ def accumulating(values: Values) -> None:
         return
     presses = st.session_state.get("autograd.presses", 1)
     sums = accumulate(values, presses, zero)
-    st.dataframe(pd.DataFrame([[i + 1, *grad.tolist(), grad[0].item() / sums[0][0].item() if sums[0][0] else float("nan")]
-                               for i, grad in enumerate(sums)],
-                              columns=["backward() number", "b.grad 1", "b.grad 2", "b.grad 3", "times the first"]),
-                 hide_index=True, key="autograd.presses_table", column_config={
-                     **{f"b.grad {j}": st.column_config.NumberColumn(format="%.5f") for j in (1, 2, 3)},
-                     "times the first": st.column_config.NumberColumn(format="%.2f×")})
+    draw_table(rows_table([{
+        "backward() number": i + 1, **{f"b.grad {j}": value for j, value in enumerate(grad.tolist(), 1)},
+        "times the first": grad[0].item() / sums[0][0].item() if sums[0][0] else None} for i, grad in enumerate(sums)]),
+               hide_index=True, key="autograd.presses_table", column_config={
+                   **{f"b.grad {j}": st.column_config.NumberColumn(format="%.5f") for j in (1, 2, 3)},
+                   "times the first": st.column_config.NumberColumn(format="%.2f×")})
     st.caption("At most 20 times here." if presses == 20 else "The loss is the same each time: nothing has changed w or b.")
     with st.expander("And twice backward() after one forward pass?", icon=":material/block:"):
         refusal(backward_twice(values))
@@ -178,7 +175,7 @@ def switching_off(values: Values) -> None:
     with picture:
         graph(passed, len(passed.steps), switches.detach)
         st.caption("Grey and dashed: PyTorch does not track it. Orange arrows: where gradients went.")
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Tensor": node.name, "requires_grad": node.requires_grad, "is_leaf": node.is_leaf, "grad_fn": node.made_by or "–",
         "Gradient arrived": node.gradient is not None} for node in passed.nodes.values()]), hide_index=True,
         key="autograd.nodes", column_config={
@@ -199,7 +196,7 @@ def checking(values: Values) -> None:
                  "Forward passes": (str(2 * len(rows)), "Two for each value. Autograd needs one forward and one backward pass "
                                                         "for all.")})
     number = st.column_config.NumberColumn(format="%.8f")
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="autograd.check", height=320, column_config={
+    draw_table(rows_table(rows), hide_index=True, key="autograd.check", height=320, column_config={
         "Autograd": number, "Finite difference": number, "Gap": st.column_config.NumberColumn(format="%.1e")})
     show_code(check_code(values))
 

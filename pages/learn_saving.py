@@ -4,7 +4,7 @@ from core.process import configure
 
 configure("server")
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from core.figures.in_words import in_words
@@ -26,22 +26,23 @@ from core.labs.saving import (
 from pages.parts.learn.lab import Next, covered, open_lab, predict, show_code, tried, try_next
 from pages.parts.learn.questions import SAVING
 from pages.parts.shell.markdown import as_text
+from pages.parts.widgets.table import draw_table, rows_table
 from pages.parts.widgets.uploads import weights_turn
 
 PATH = "pages/learn_saving.py"
 LIMIT = 50  # MB
 
 
-def table(rows: list[TensorRow]) -> pd.DataFrame:
+def table(rows: list[TensorRow]) -> pa.Table:
     """Tensors as people read them."""
-    return pd.DataFrame([{
+    return rows_table([{
         "Name": row.name, "Shape": "×".join(map(str, row.shape)) or "one number", "Format": row.dtype,
         "First values": ", ".join(f"{value:.4g}" for value in row.first), "Bytes": row.size} for row in rows])
 
 
 def show_table(rows: list[TensorRow], key: str) -> None:
-    st.dataframe(table(rows), hide_index=True, key=key, height="content" if len(rows) <= 20 else 720,
-                 column_config={"Bytes": st.column_config.NumberColumn(format="localized")})
+    draw_table(table(rows), hide_index=True, key=key, height="content" if len(rows) <= 20 else 720,
+               column_config={"Bytes": st.column_config.NumberColumn(format="localized")})
 
 
 def state() -> None:
@@ -67,9 +68,9 @@ def files() -> None:
     if not seen:
         covered()
         return
-    st.dataframe(pd.DataFrame([{"Way": file.title, "File (bytes)": len(file.content), "How": file.code,
-                                "Asks Python for": f"{len(file.names)} names" if file.names else "nothing"}
-                               for file in saved.values()]), hide_index=True, height="content", key="saving.files")
+    draw_table(rows_table([{"Way": file.title, "File (bytes)": len(file.content), "How": file.code,
+                            "Asks Python for": f"{len(file.names)} names" if file.names else "nothing"}
+                           for file in saved.values()]), hide_index=True, height="content", key="saving.files")
     name = st.selectbox("Look inside", list(saved), format_func=lambda key: saved[key].title, key="saving.inside",
                         bind="query-params")
     inside(saved[name])
@@ -79,8 +80,8 @@ def inside(file: SavedFile) -> None:
     """Entries of one file, and what its pickle asks for."""
     entries, asks = st.columns([1.4, 1], gap="large")
     with entries:
-        st.dataframe(pd.DataFrame([{"Entry": entry.name, "Bytes": entry.size, "What it is": entry.about}
-                                   for entry in file.entries]), hide_index=True, height="content", key="saving.entries")
+        draw_table(rows_table([{"Entry": entry.name, "Bytes": entry.size, "What it is": entry.about}
+                               for entry in file.entries]), hide_index=True, height="content", key="saving.entries")
     with asks:
         if file.header:
             st.markdown("The header is text that anyone can read; there is nothing in the format that could run.")

@@ -284,7 +284,7 @@ def test_steps_of_a_transform_and_lines_of_a_dataset_stand_in_the_address():
 
 
 CONTROLS = {"slider", "select_slider", "selectbox", "radio", "toggle", "checkbox", "segmented_control", "pills", "number_input",
-            "text_input", "text_area", "multiselect", "data_editor"}
+            "text_input", "text_area", "multiselect"}
 # controls of labs that are in no address, and why
 NOT_THERE = {
     "f'{question.key}.guess'": "a guess: whoever gets the link is asked, too",

@@ -82,10 +82,11 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
-    ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.lean_torch", "core.notes_differ",
-     "core.sign_in", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard", "core.version",
+    ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.lazy_modules",
+     "core.notes_differ", "core.sign_in", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard",
+     "core.version",
      "core.wording"),
-    ("core.importing", "core.limits"),
+    ("core.importing", "core.lean_torch", "core.limits"),
     ("core.actors", "core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings",
      "core.sink_child", "core.tsne_child"),
     ("core.process", "core.visitors"),
@@ -168,6 +169,27 @@ def test_core_never_prints(path):
 def test_no_page_imports_another_page(path):
     pages = [imported for imported in imports(path) if below(imported, "pages") or below(imported, "app")]
     assert all(below(imported, "pages.parts") for imported in pages), pages
+
+
+USE_PANDAS = {"dataframe", "data_editor", "table", "line_chart", "bar_chart", "area_chart", "scatter_chart", "map"}
+
+
+@each(OURS)
+def test_the_server_has_no_pandas(path):
+    """It is 45 MB. Streamlit asks it of most tables, of data for components and of times in words: see
+    pages.parts.widgets.table and pages.parts.shell.sent."""
+    top = [ast.unparse(node) for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert not [line for line in top if "pandas" in line]
+    assert path == ROOT / "core/labs/dataset_choices.py" or not [one for one in imports(path) if below(one, "pandas")]
+    for call in calls(path):
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        if isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "st":
+            assert call.func.attr not in USE_PANDAS or path.name == "table.py", call.lineno
+        assert not any(isinstance(node, ast.Constant) and isinstance(node.value, str)
+                       for node in ast.walk(given.get("run_every", ast.Constant(0)))), call.lineno
+        if below("pages", module_of(path).split(".")[0]) and isinstance(data := given.get("data"), ast.Dict):
+            assert not [node for node in data.values if isinstance(node, ast.List | ast.ListComp | ast.Dict | ast.DictComp)], \
+                call.lineno
 
 
 @each(OURS)

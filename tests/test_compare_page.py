@@ -1,18 +1,15 @@
 """Compare runs: the table of all runs, what its address says, what is done to many at once, and undoing it."""
 
-import re
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
-from pandas.io.formats.style import Styler
 from streamlit.testing.v1 import AppTest
 
 from core.figures.palette import run_colours
 from core.runs import Metric, RunStore, checkpoint_path
 from core.runs.annotations import Change
-from core.runs.table import Entry
-from pages.parts.compare.grid import TABLE, _dot, frame, marked
+from core.runs.table import COLUMNS, COMPARED
+from pages.parts.compare.grid import TABLE, _config, _dot
 from pages.parts.compare.many import csv_of
 from pages.parts.runs import usable
 from pages.parts.shell import keys
@@ -56,13 +53,6 @@ def names(at: AppTest) -> list[str]:
     return list(at.dataframe[0].value["name"])
 
 
-def best_cells(at: AppTest) -> set[tuple[int, str]]:
-    """Rows and columns of the cells that are marked."""
-    sent = at.dataframe[0].proto.arrow_data.styler
-    return {(int(row), at.dataframe[0].value.columns[int(column)]) for row, column in re.findall(
-        rf"#T_{sent.uuid}_row([0-9]+)_col([0-9]+)", sent.styles)}
-
-
 def press(at: AppTest, key: str) -> AppTest:
     return whole(at.button(key=key).click().run())
 
@@ -86,8 +76,6 @@ def test_the_table(three):
     assert list(table["training.batch_size"]) == [32, 32, 16] and "training.seed" not in table
     assert [list(marks) for marks in table["best"]] == [
         [], ["Test accuracy", "Best accuracy", "Last accuracy", "Test loss", "Best loss", "Last loss"], []]
-    assert best_cells(at) == {(1, key) for key in ("test_accuracy", "best_accuracy", "accuracy", "test_loss", "best_loss",
-                                                   "loss")}
     assert "3 runs." in said(at) and address(at) == {} and "colour" not in table
 
     # --- rows are selected: colours, curves, the address
@@ -96,7 +84,7 @@ def test_the_table(three):
     colours = run_colours([2, 3])
     assert list(at.dataframe[0].value["colour"]) == [_dot(colours[3]), _dot(colours[2]), ""]
     assert len(at.get("plotly_chart")) == 2 and not [one for one in at.header if one.value == "third"]
-    assert {place for place, _ in best_cells(at)} == {1}, "also where a column with colours stands before"
+    assert list(at.dataframe[0].value)[:3] == ["colour", "name", "best"], "what is best is beside the name"
     choose(at, 1)
     assert address(at) == {"selected": ["2"]} and [one.value for one in at.header] == ["second"]
 
@@ -121,11 +109,11 @@ def test_the_table(three):
     assert "status" in at.dataframe[0].value and address(at) == {"sort": ["test_accuracy"]}
 
 
-def test_a_long_table_is_not_marked():
-    entries = [Entry(number, f"{number:032x}", "", {"name": "", "test_accuracy": number / 3000}) for number in range(1001)]
-    for shown, kind in ((entries, pd.DataFrame), (entries[:-1], Styler)):
-        table = marked(frame(shown, ["name", "test_accuracy"], {}, {}), shown, {5: ["test_accuracy", "test_loss"]})
-        assert isinstance(table, kind)
+def test_what_is_best_has_a_colour_of_its_own_kind():
+    """The column knows every result that can be best, else its chip would be grey."""
+    config = _config(["name"])["best"]["type_config"]
+    assert [option["value"] for option in config["options"]] == [COLUMNS[key].label.removesuffix(" (s)") for key in COMPARED]
+    assert all(option["color"] for option in config["options"])
 
 
 def test_filters(three):

@@ -97,8 +97,11 @@ def test_smoothing_by_hand():
 def test_smoothing_as_pandas_does():
     import pandas as pd
 
-    values = np.random.default_rng(0).normal(size=500)
-    assert smooth(values.tolist()) == pytest.approx(pd.Series(values).ewm(alpha=0.1).mean().tolist())
+    values = np.random.default_rng(0).normal(size=10_000)  # 0.9 to the power of 10,000 is no float
+    values[:2], values[[70, 71, 90]], values[500:9600] = np.nan, (np.nan, np.inf, -np.inf), np.nan
+    for weight in (0.0, 0.9, 0.999):
+        mean = pd.Series(values).ewm(alpha=1 - weight).mean()
+        assert smooth(values.tolist(), weight) == pytest.approx(mean.tolist(), nan_ok=True)
 
 
 # Curves

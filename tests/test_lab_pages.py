@@ -240,9 +240,12 @@ def test_numpy_memory_is_shared_or_copied():
 
 # --- Autograd
 
-def edit(at: AppTest, table: str, rows: dict) -> AppTest:
-    at.session_state[f"autograd.{table}"] = {"edited_rows": rows, "added_rows": [], "deleted_rows": []}
-    return whole(at.run())
+def edit(at: AppTest, table: str, place: tuple[int, int], value: str) -> AppTest:
+    """Put something else into a row and column of what is typed."""
+    field = at.text_area(key=f"autograd.{table}")
+    cells = [line.split(", ") for line in field.value.splitlines()]
+    cells[place[0]][place[1]] = value
+    return whole(field.set_value("\n".join(map(", ".join, cells))).run())
 
 
 def test_the_slider_goes_through_all_steps():
@@ -260,20 +263,20 @@ def test_the_slider_goes_through_all_steps():
 def test_changed_values_move_the_gradients():
     at = autograd("Step by step")
     before = run_code(at)["w"].grad
-    edit(at, "inputs", {0: {"x": 2.0}})
+    edit(at, "inputs", (0, 0), "2")
     after = run_code(at)["w"].grad
     assert not torch.equal(before, after)
     assert torch.allclose(after[0], 2 * after[1])
-    edit(at, "outputs", {0: {"y": 1.0}})
+    edit(at, "outputs", (0, 1), "1")
     assert (run_code(at)["w"].grad[:, 0] < 0).all()
 
 
-@pytest.mark.parametrize(("table", "row", "line"), [
-    ("inputs", {0: {"x": None}}, "x needs a number"), ("inputs", {1: {"w to 2": 1e300}}, "w has a value"),
-    ("outputs", {0: {"y": 7.0}}, "probability"), ("outputs", {0: {"b": None}}, "b needs a number")])
+@pytest.mark.parametrize(("table", "place", "value", "line"), [
+    ("inputs", (0, 0), "one", "“one” is no number"), ("inputs", (1, 2), "1e300", "w has a value"),
+    ("outputs", (0, 1), "7", "probability"), ("outputs", (0, 0), "nan", "b needs a number")])
 @pytest.mark.parametrize("topic", AUTOGRAD_TOPICS)
-def test_a_bad_cell_gets_one_line(topic, table, row, line):
-    at = edit(autograd(topic), table, row)
+def test_a_bad_cell_gets_one_line(topic, table, place, value, line):
+    at = edit(autograd(topic), table, place, value)
     assert len(at.warning) == 1 and line in at.warning[0].value
 
 

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from core.figures.autograd_graph import EDGES, graph_dot
 from core.figures.grids import cell_grid, tensor_grid
 from core.labs import ExpressionError, autograd, tensor_code, tensors
-from core.labs.autograd import AutogradError, Switches, accumulate, backward_twice, check, read_values, run, start_values
+from core.labs.autograd import (
+    AutogradError,
+    Switches,
+    accumulate,
+    backward_twice,
+    check,
+    read_typed,
+    read_values,
+    run,
+    start_values,
+)
 from core.labs.in_place import CASES, run_case
 
 
@@ -322,6 +332,26 @@ GOOD = {"x": [1.0] * 5, "w": [[0.5] * 3] * 5, "b": [0.0] * 3, "y": [0.0] * 3}
 def test_bad_values_get_one_line(change, line):
     with pytest.raises(AutogradError, match=line.replace("+", r"\+")) as caught:
         read_values(**GOOD | change)
+    assert "\n" not in str(caught.value)
+
+
+@given(VALUES)
+def test_values_are_read_as_they_were_typed(values):
+    typed = (autograd.as_typed([[x, *row] for x, row in zip(values.x, values.w, strict=True)]),
+             "\n".join(f"{b!r}\t{y!r}\n" for b, y in zip(values.b, values.y, strict=True)))
+    assert read_typed(*typed) == values
+    assert read_typed(typed[0].replace(", ", " ;  ").replace("-", "−"), typed[1]) == values
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "line"), [
+    ("1 2 3 4\n" * 4, "0 0\n" * 3, "The inputs need 5 lines of 4 numbers; 4 are there"), ("", "", "0 are there"),
+    ("1 2 3 4\n" * 4 + "1, 2, 3", "0 0\n" * 3, "4 numbers in each line; line 5 has 3"),
+    ("1 2 3 4\n" * 5, "0 0\n0 0\n0 <b>", "The outputs, line 3: “<b>” is no number"),
+    ("nan 2 3 4\n" * 5, "0 0\n" * 3, "x needs a number"),
+    ("1 2 3 4\n" * 5, "0 0\n" * 2 + "1e9 0", "b has a value of 1e+09"), ("1 2 3 4\n" * 5, "0 2\n" * 3, "probability")])
+def test_what_can_not_be_read_gets_one_line(inputs, outputs, line):
+    with pytest.raises(AutogradError, match=line.replace("+", r"\+")) as caught:
+        read_typed(inputs, outputs)
     assert "\n" not in str(caught.value)
 
 

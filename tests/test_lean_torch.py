@@ -57,6 +57,8 @@ assert vars(add_group)["__dynamo_disable"] is add_group
 
 import torch._dynamo.config as config
 assert loaded("torch._dynamo") and config is torch._dynamo.config and "__dynamo_disable" not in vars(add_group)
+assert config is torch._dynamo.eval_frame.config, "executed twice"
+assert type(config.__spec__.loader).__name__ == "SourceFileLoader", "something is left of the detour"
 real = sys.modules[shapes.__name__]
 assert shapes is not real and loaded(shapes.__name__) and shapes.ShapeEnv is real.ShapeEnv
 

@@ -59,8 +59,8 @@ def opened(wall: str, actor: Actor | None = None) -> AppTest:
 
 def screen(at: AppTest) -> dict:
     """What the wall's component is given."""
-    return next(one for one in (json.loads(part.proto.json or "null") for part in at.main.get("bidi_component"))
-                if isinstance(one, dict) and "groups" in one)
+    shown = (json.loads(part.proto.json or "null") for part in at.main.get("bidi_component"))
+    return next(one["content"][0] for one in shown if isinstance(one, dict) and "content" in one)
 
 
 def names(at: AppTest) -> dict[str, list[str]]:

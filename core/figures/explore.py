@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 from torch import Tensor
 
@@ -95,9 +94,8 @@ def map_chart(points: Tensor, labels: Tensor, classes: Sequence[str], pictures: 
     colors = class_colors(len(classes))
     datasets, series = [], []
     for label, rows in map_rows(labels).items():
-        datasets.append({"source": pd.DataFrame({
-            "x": points[rows, 0].numpy(), "y": points[rows, 1].numpy(), "picture": [pictures[i] for i in rows],
-            "title": [titles[i] for i in rows]})})
+        datasets.append({"dimensions": ["x", "y", "picture", "title"], "source": tuple(  # Streamlit asks of a list: a table?
+            (*points[i, :2].tolist(), pictures[i], titles[i]) for i in rows)})
         series.append({"type": "scatter", "name": classes[label], "datasetIndex": len(datasets) - 1,
                        "encode": {"x": "x", "y": "y"}, "symbolSize": 7 if len(labels) > 1500 else 10,
                        "symbol": SYMBOLS[label // len(CLASSES) % len(SYMBOLS)] if len(classes) > len(CLASSES) else "circle",

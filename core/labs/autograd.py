@@ -89,6 +89,34 @@ def start_values(seed: int = 0) -> Values:
     return Values((1.0,) * INPUTS, tuple(map(tuple, drawn[:INPUTS].tolist())), tuple(drawn[INPUTS].tolist()), (0.0,) * OUTPUTS)
 
 
+def as_typed(rows: Sequence[Sequence[float]]) -> str:
+    """Numbers as read_typed() reads them: a line for each row."""
+    return "\n".join(", ".join(f"{value:g}" for value in row) for row in rows)
+
+
+def read_typed(inputs: str, outputs: str) -> Values:
+    """What a person has typed: a line for each input, x and its weight to each output, and one for each output, b and y; commas,
+    tabs or spaces between the numbers. Raises AutogradError with one line."""
+    left = _typed("The inputs", inputs, INPUTS, 1 + OUTPUTS)
+    right = _typed("The outputs", outputs, OUTPUTS, 2)
+    return read_values([row[0] for row in left], [row[1:] for row in left], [row[0] for row in right], [row[1] for row in right])
+
+
+def _typed(what: str, text: str, lines: int, width: int) -> list[list[float]]:
+    rows = [line.replace(",", " ").replace(";", " ").replace("−", "-").split() for line in text.splitlines() if line.strip()]
+    if len(rows) != lines:
+        raise AutogradError(f"{what} need {lines} lines of {width} numbers; {len(rows)} are there.")
+    for place, row in enumerate(rows, 1):
+        if len(row) != width:
+            raise AutogradError(f"{what} need {width} numbers in each line; line {place} has {len(row)}.")
+        for cell in row:
+            try:
+                float(cell)
+            except ValueError:
+                raise AutogradError(f"{what}, line {place}: “{cell[:20]}” is no number.") from None
+    return [list(map(float, row)) for row in rows]
+
+
 def read_values(x: Sequence[object], w: Sequence[Sequence[object]], b: Sequence[object], y: Sequence[object]) -> Values:
     """What a person put into the tables. Raises AutogradError with one line."""
     if len(x) != INPUTS or [len(row) for row in w] != [OUTPUTS] * INPUTS or (len(b), len(y)) != (OUTPUTS, OUTPUTS):

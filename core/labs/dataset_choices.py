@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -40,16 +39,22 @@ class Line:
     options: dict[str, Option]
 
 
+def _read(file: Path, **how: Any) -> Any:
+    import pandas as pd  # 45 MB that a server needs for nothing else: only once somebody has chosen all lines
+
+    return pd.read_csv(file, **how)
+
+
 def _nothing(image: Any, label: Any) -> None:
     """A tuple that nobody returns."""
 
 
 LINES: dict[str, Line] = {
     "read": Line("__init__", "Read the CSV, which has no header.", "self.img_labels = ", {
-        "plain": Option("pd.read_csv(annotations_file)", lambda file: pd.read_csv(file)),
-        "header": Option("pd.read_csv(annotations_file, header=None)", lambda file: pd.read_csv(file, header=None)),
+        "plain": Option("pd.read_csv(annotations_file)", lambda file: _read(file)),
+        "header": Option("pd.read_csv(annotations_file, header=None)", lambda file: _read(file, header=None)),
         "names": Option('pd.read_csv(annotations_file, names=["file", "label"])',
-                        lambda file: pd.read_csv(file, names=["file", "label"])),
+                        lambda file: _read(file, names=["file", "label"])),
     }),
     "length": Line("__len__", "Say how many samples there are.", "return ", {
         "columns": Option("len(self.img_labels.columns)", lambda self: len(self.img_labels.columns)),

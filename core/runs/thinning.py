@@ -60,14 +60,20 @@ def _gaps(y: np.ndarray) -> np.ndarray:
 
 
 def running_mean(values: Sequence[float] | np.ndarray, weight: float) -> np.ndarray:
-    """Exponential moving average, corrected for its start: sum(w^k · v[n−k]) / sum(w^k).
+    """Exponential moving average, corrected for its start: sum(w^k · v[n−k]) / sum(w^k). weight: w, 0 to below 1.
 
-    Source: the debiasing of Kingma & Ba, Adam, arXiv:1412.6980, section 3. pandas does it in C: a run of 100,000 steps is
-    smoothed at each redraw.
+    What is infinite or NaN counts nowhere; in its place stands the mean of what was before it, NaN where nothing was. As pandas'
+    ewm(), which would cost a server 45 MB. Source: the debiasing of Kingma & Ba, Adam, arXiv:1412.6980, section 3.
     """
-    import pandas as pd  # 0.2 s and 40 MB that neither Home nor a training process needs
-
-    return pd.Series(values, dtype=float).ewm(alpha=1 - weight, adjust=True).mean().to_numpy()
+    y = np.asarray(values, dtype=float)
+    there = np.isfinite(y)
+    sums = np.stack([np.where(there, y, 0.0), there])  # (2, N): of values, and of how much they count
+    reach = 1  # each sum is of as many terms; a run of 100,000 steps is smoothed at each redraw, so no loop over those
+    while reach < len(y) and weight**reach:
+        sums[:, reach:] += weight**reach * sums[:, :-reach]
+        reach *= 2
+    known = np.maximum.accumulate(np.where(there, np.arange(len(y)), -1))  # the last place that has a value
+    return np.where(known < 0, np.nan, sums[0, known] / np.where(known < 0, 1.0, sums[1, known]))
 
 
 def mean_and_band(runs: Sequence[Points], low: float, high: float, most: int = 400) -> Band:

@@ -1,6 +1,6 @@
 """The arithmetic behind one number that a layer returned: a window's sum, a unit's strongest weights, batch norm."""
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 from torch import Tensor, nn
 
@@ -21,6 +21,7 @@ from core.inspection import (
 )
 from core.inspection.activations.windows import ConvolutionSum, PoolingResult, added, number
 from pages.parts.build.subject import InspectedNetwork
+from pages.parts.widgets.table import draw_table, rows_table
 
 PLAIN = {"displayModeBar": False}
 STRONGEST = 10
@@ -139,17 +140,17 @@ def linear_detail(layer: nn.Linear, stages: list[Stage], place: int, subject: In
     st.markdown(f"{layer.in_features:,} products add up to {number(total.products)}; {added(total.bias)} (bias) = "
                 f"**{number(total.total)}**. The {min(STRONGEST, layer.in_features)} that count most:")
     shape = picture_before(stages, stages[place].source or 0)
-    st.dataframe(_strongest(layer, unit, before.values, shape), hide_index=True, height="content", key="build.look.strongest")
+    draw_table(_strongest(layer, unit, before.values, shape), hide_index=True, height="content", key="build.look.strongest")
     if shape is not None and shape == subject.input_shape and (pictures := templates(layer, shape)) is not None:
         st.image(map_sheet(pictures[unit]), output_format="PNG", alt=f"Weights of unit {unit} as a picture")
         st.caption("This unit's weights, one for each pixel: ink on red speaks for it, ink on blue against it.")
 
 
-def _strongest(layer: nn.Linear, unit: int, values: Tensor, shape: tuple[int, ...] | None) -> pd.DataFrame:
+def _strongest(layer: nn.Linear, unit: int, values: Tensor, shape: tuple[int, ...] | None) -> pa.Table:
     rows = []
     for one in strongest_weights(layer, STRONGEST, unit, values):
         row = {"Input": one.feature}
         if shape is not None and shape[1:].count(1) < 2:  # maps of one pixel: the input's number is the map's
             row |= dict(zip(("Map", "Row", "Column"), place_of(one.feature, shape), strict=True))
         rows.append(row | {"Value": number(one.value or 0), "Weight": number(one.weight), "Product": number(one.product or 0)})
-    return pd.DataFrame(rows)
+    return rows_table(rows)

@@ -1,6 +1,6 @@
 """A network's layers as a table and a diagram that belong together, its totals, and its time measured on this machine."""
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from core.config import RunConfig
@@ -21,9 +21,9 @@ from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import services
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 DIAGRAM_HEIGHT = 560  # pixels of the window onto a longer diagram
-CHOSEN = "background-color: rgba(245, 158, 11, 0.3)"
 
 
 def shape(values: tuple[int, ...]) -> str:
@@ -96,7 +96,7 @@ def _measure_button(case: Case, found: Measured | None) -> None:
 
 # --- table
 
-def table(rows: list[LayerRow], found: Measured | None = None) -> pd.DataFrame:
+def table(rows: list[LayerRow], found: Measured | None = None) -> pa.Table:
     """The layer table as people read it; shares in percent."""
     total = totals(rows)
 
@@ -115,7 +115,7 @@ def table(rows: list[LayerRow], found: Measured | None = None) -> pd.DataFrame:
     if found:
         for line in columns:
             line["Time"] = 100 * found.layers[line["Layer"]].share if line["Layer"] in found.layers else None
-    return pd.DataFrame(columns)
+    return rows_table(columns)
 
 
 def _field(row: LayerRow) -> str:
@@ -127,21 +127,22 @@ def _field(row: LayerRow) -> str:
 
 
 def _table(rows: list[LayerRow], found: Measured | None, chosen: int) -> None:
-    frame = table(rows, found)
-    marked = frame.style.apply(lambda row: [CHOSEN if row.name == chosen else ""] * len(row), axis=1)
     share = st.column_config.NumberColumn(format="%.1f %%")
-    version = st.session_state.get(keys.LAYER_VERSION, 0)
-    key = f"build.table.{version}.{len(rows)}.{rows[0].name}"  # another network: columns as wide as it needs
-    st.dataframe(marked, hide_index=True, height="content" if len(rows) <= 20 else 740, key=key,
-                 on_select=lambda: _take_row(key, [row.name for row in rows]), selection_mode="single-row", column_config={
-                     "Layer": st.column_config.TextColumn(pinned=True),
-                     "Parameters": st.column_config.NumberColumn(format="localized"),
-                     "Multiply-adds": st.column_config.NumberColumn(format="localized", help="Work for one example."),
-                     "Share": st.column_config.NumberColumn(format="%.1f %%", help="Part of all parameters."),
-                     "Activations": st.column_config.TextColumn(help="What the layer returns for one example, as float32."),
-                     "Receptive field": st.column_config.TextColumn(help="Pixels of the image that one output depends on."),
-                     "Frozen": st.column_config.NumberColumn(format="localized", help="Parameters that training leaves alone."),
-                     **({"Time": share} if found else {})})
+    key = f"build.table.{len(rows)}.{rows[0].name}"  # another network: columns as wide as it needs
+    known = st.session_state.get(key)
+    if known is None or known["selection"]["rows"] != [chosen]:  # a box was clicked, or nothing yet
+        st.session_state[key] = {"selection": {"rows": [chosen], "columns": [], "cells": []}}
+    draw_table(table(rows, found), hide_index=True, height="content" if len(rows) <= 20 else 740, key=key,
+               on_select=lambda: _take_row(key, [row.name for row in rows]), selection_mode="single-row-required",
+               column_config={
+                   "Layer": st.column_config.TextColumn(pinned=True),
+                   "Parameters": st.column_config.NumberColumn(format="localized"),
+                   "Multiply-adds": st.column_config.NumberColumn(format="localized", help="Work for one example."),
+                   "Share": st.column_config.NumberColumn(format="%.1f %%", help="Part of all parameters."),
+                   "Activations": st.column_config.TextColumn(help="What the layer returns for one example, as float32."),
+                   "Receptive field": st.column_config.TextColumn(help="Pixels of the image that one output depends on."),
+                   "Frozen": st.column_config.NumberColumn(format="localized", help="Parameters that training leaves alone."),
+                   **({"Time": share} if found else {})})
 
 
 # --- the chosen layer
@@ -165,7 +166,6 @@ def _take_box(key: str, names: dict[int, str]) -> None:
         for place in series["data_indices"]:
             if place in names:
                 st.session_state[keys.LAYER] = names[place]
-                st.session_state[keys.LAYER_VERSION] = st.session_state.get(keys.LAYER_VERSION, 0) + 1
 
 
 def _diagram(drawing: Diagram, rows: list[LayerRow], found: Measured | None, chosen: int) -> None:
@@ -201,6 +201,6 @@ def _details(row: LayerRow, share: float, found: Measured | None) -> None:
     if found and (taken := found.layers.get(row.name)):
         lines["Time"] = (f"{percent(taken.share, 0)} of a training step: {taken.forward * 1000:.3g} ms forward, "
                          f"{taken.backward * 1000:.3g} ms backward")
-    st.dataframe(pd.DataFrame([(name, value) for name, value in lines.items() if value], columns=["What", "Value"]),
-                 hide_index=True, height="content", key="build.layer", column_config={
-                     "What": st.column_config.TextColumn(width=150), "Value": st.column_config.TextColumn(width="large")})
+    draw_table(rows_table([{"What": name, "Value": value} for name, value in lines.items() if value]),
+               hide_index=True, height="content", key="build.layer", column_config={
+                   "What": st.column_config.TextColumn(width=150), "Value": st.column_config.TextColumn(width="large")})

@@ -1,6 +1,6 @@
 """Look inside: a sample on its way through the network, stage by stage, and the weights it meets."""
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.scroll import place_to_scroll_to
+from pages.parts.widgets.table import draw_table, rows_table
 
 WALK, WEIGHTS = keys.LOOK_WALK, "Weights"
 VECTOR_PICTURE, MAPS_PICTURE = 4096, 128  # how many numbers of a row, and how many maps, are drawn
@@ -95,7 +96,7 @@ def _walk(subject: InspectedNetwork, sample: Sample) -> None:
     else:
         _show(subject, stages, place)
     with st.expander("All stages as a table", icon=":material/table_rows:"):
-        st.dataframe(_table(stages), hide_index=True, height="content", key="build.look.table")
+        draw_table(_table(stages), hide_index=True, height="content", key="build.look.table")
 
 
 def _stages(subject: InspectedNetwork, sample: Sample) -> list[Stage]:
@@ -130,8 +131,8 @@ def shape_text(stage: Stage) -> str:
     return "×".join(map(str, stage.shape)) or "one number"
 
 
-def _table(stages: list[Stage]) -> pd.DataFrame:
-    return pd.DataFrame([{
+def _table(stages: list[Stage]) -> pa.Table:
+    return rows_table([{
         "Stage": stage.name, "Kind": stage.kind, "Settings": stage.arguments, "Shape": shape_text(stage),
         "Smallest": number(stage.minimum), "Largest": number(stage.maximum), "Mean": number(stage.mean),
         "Zeros": percent(stage.zeros, 0),
@@ -208,8 +209,8 @@ def _names(classes: tuple[str, ...], count: int) -> list[str]:
 
 
 def _steps(rows: dict[str, Tensor], names: list[str]) -> None:
-    st.dataframe(pd.DataFrame([[number(v) for v in row.tolist()] for row in rows.values()], index=list(rows), columns=names),
-                 key="build.look.steps")
+    draw_table(rows_table([{"": step} | dict(zip(names, map(number, row.tolist()), strict=True)) for step, row in rows.items()],
+                          index=""), key="build.look.steps")
 
 
 def _softmax(steps: SoftmaxSteps, classes: tuple[str, ...]) -> Tensor:

@@ -1,6 +1,5 @@
 """The weights of a network: filters, histograms, the parameter table, spectral norms, dead units."""
 
-import pandas as pd
 import streamlit as st
 import torch
 from torch import nn
@@ -19,6 +18,7 @@ from core.inspection import (
 from core.inspection.activations.windows import number
 from core.wording import percent
 from pages.parts.build.subject import InspectedNetwork, random_images
+from pages.parts.widgets.table import draw_table, rows_table
 
 FILTERS, HISTOGRAMS, TABLE, NORMS, DEAD = "Filters", "Histograms", "Parameters", "Spectral norms", "Dead units"
 MOST_FILTERS = 128
@@ -79,7 +79,7 @@ def _histograms(subject: InspectedNetwork) -> None:
 def _table(subject: InspectedNetwork) -> None:
     rows = _for(subject, "table", lambda: [(row, histogram(subject.model.get_parameter(row.name), 24).counts.tolist())
                                            for row in parameter_table(subject.model)])
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Name": row.name, "Shape": "×".join(map(str, row.shape)), "Count": row.count, "Values": counts,
         "First values": ", ".join(map(number, row.first_values)), "Mean": number(row.mean), "Deviation": number(row.std),
         "Norm": number(row.norm), "Trained": row.trainable,
@@ -95,7 +95,7 @@ def _table(subject: InspectedNetwork) -> None:
 def _norms(subject: InspectedNetwork) -> None:
     with st.spinner("Computing…"):
         norms = _for(subject, "norms", lambda: spectral_norms(subject.model))
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Name": norm.name, "As a matrix": "×".join(map(str, norm.matrix)),
         "Spectral norm": ("" if norm.exact else "about ") + number(norm.norm),
     } for norm in norms]), hide_index=True, height="content", key="build.look.norms")
@@ -118,7 +118,7 @@ def _dead(subject: InspectedNetwork) -> None:
     if not layers:
         st.info("This network has no ReLU layers, so no unit can be stuck at 0.")
         return
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Layer": layer.name, "Units": layer.units, "Dead": len(layer.dead),
         "Share": percent(len(layer.dead) / max(1, layer.units), 0),
         "Which": ", ".join(map(str, layer.dead[:20])) + (" …" if len(layer.dead) > 20 else "") or "none",

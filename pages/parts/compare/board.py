@@ -1,6 +1,5 @@
 """Compare runs, Board: who is best on exactly the same images at the same budget, and between whom no test can decide."""
 
-import pandas as pd
 import streamlit as st
 
 from core.data import DataError
@@ -17,6 +16,7 @@ from pages.parts.compare.words import short_name, those_left, words
 from pages.parts.runs.answers import compute
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
+from pages.parts.widgets.table import draw_table, rows_table
 
 SPLITS: dict[Split, str] = {"test": "Test images", "validation": "Validation images"}
 NO_BUDGET = ""
@@ -76,7 +76,7 @@ def _draw(store: RunStore, board: Board, split: Split, number: int) -> None:
     ties = len({place.rank for place in board.places}) < len(board.places)
     st.markdown(f"**{as_text(words('data.dataset', first.dataset))}, {words('data.task', first.task).lower().rstrip('?')}** · "
                 f"{board.images:,} {SPLITS[split].lower()}, {plural(len(board.runs), 'model')}")
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Rank": place.rank, "Run": in_table(names[run.id]), "Accuracy": percent(place.accuracy),
         "95 % interval": f"{percent(place.interval.low)} to {percent(place.interval.high)}",
         "Wrong": board.images - place.right,

@@ -1,6 +1,5 @@
 """Compare runs, Settings: in what the selected runs differ, setting by setting."""
 
-import pandas as pd
 import streamlit as st
 
 from core.runs import RunStore
@@ -8,6 +7,7 @@ from core.runs.differing import NOT_THERE, flat, labels_of, varying
 from core.wording import plural
 from pages.parts.compare.words import short_name, those_left, words
 from pages.parts.shell.markdown import in_table
+from pages.parts.widgets.table import draw_table, rows_table
 
 MOST_BESIDE = 6  # runs that stand beside each other; more stand below each other
 
@@ -25,10 +25,13 @@ def section(store: RunStore, run_ids: list[str], colours: dict[str, str]) -> Non
     every, labels = [flat(config) for config in configs], labels_of(configs, paths)
     rows = [{label.capitalize() if label.islower() else label: in_table(words(path, settings.get(path, NOT_THERE)))
              for path, label in labels.items()} for settings in every]
-    table = pd.DataFrame(rows, index=pd.Index([in_table(short_name(run)) for run in runs], name="Run"))
+    names = [in_table(short_name(run)) for run in runs]
     if len(runs) <= MOST_BESIDE:
-        table = table.T.rename_axis("Setting")
-    st.dataframe(table, key="compare.difference", width="stretch")
+        table = rows_table([{"Setting": setting, **{name: row[setting] for name, row in zip(names, rows, strict=True)}}
+                            for setting in rows[0]], index="Setting")
+    else:
+        table = rows_table([{"Run": name, **row} for name, row in zip(names, rows, strict=True)], index="Run")
+    draw_table(table, key="compare.difference", width="stretch")
     same = len(every[0]) - len(paths)
     st.caption(f"{plural(len(paths), 'setting')} {'differs' if len(paths) == 1 else 'differ'}; the other {same} are the same in "
                "all of them. A dash: this kind of network, optimizer or schedule has no such setting.")

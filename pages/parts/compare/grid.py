@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
-from pandas.io.formats.style import Styler
 
 from core.runs.table import COLUMNS, COMPARED, Entry, Value
 from core.runs.view import View
@@ -16,11 +15,11 @@ from pages.parts.compare.controls import shown_as
 from pages.parts.compare.looked_at import change
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import in_table
+from pages.parts.widgets.table import columns_table, draw_table
 
 TABLE = "compare.table"
 NUMBERS = {"number", "share", "seconds"}
-MOST_MARKED = 1000  # rows of a table whose best cells are marked: each text of a marked table is sent twice
-BEST = "font-weight: 700; background-color: #2e86ab33"  # to be read on both themes
+BEST = {"share": "#1f6b8a", "number": "#85600a", "seconds": "#5f6770"}  # accuracies, losses, times: white is read on each
 
 
 def grid(entries: Sequence[Entry], columns: Sequence[str], view: View, colours: Mapping[int, str],
@@ -32,9 +31,8 @@ def grid(entries: Sequence[Entry], columns: Sequence[str], view: View, colours: 
     known = st.session_state.get(TABLE)
     if known is None or sorted(known["selection"]["rows"]) != rows:
         st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
-    st.dataframe(marked(frame(entries, columns, colours, best), entries, best), hide_index=True, on_select="rerun",
-                 selection_mode="multi-row", key=TABLE, placeholder="–", column_config=_config(columns),
-                 alt=f"Table of {plural(len(entries), 'run')}")
+    draw_table(frame(entries, columns, colours, best), hide_index=True, on_select="rerun", selection_mode="multi-row", key=TABLE,
+               placeholder="–", column_config=_config(columns), alt=f"Table of {plural(len(entries), 'run')}")
 
 
 def take_selection() -> None:
@@ -47,39 +45,28 @@ def take_selection() -> None:
 
 
 def frame(entries: Sequence[Entry], columns: Sequence[str], colours: Mapping[int, str],
-          best: Mapping[int, list[str]]) -> pd.DataFrame:
+          best: Mapping[int, list[str]]) -> pa.Table:
     """The cells. A text that a spreadsheet would take for a formula begins with a sign that takes no room."""
     found: dict[str, Any] = {}
     if colours:
         found["colour"] = [_dot(colours[entry.number]) if entry.number in colours else "" for entry in entries]
     for key in columns:
         found[key] = _cells(key, [entry.values.get(key) for entry in entries])
-    if best:  # in words, and of results that are no columns, too
-        found["best"] = [[COLUMNS[one].label.removesuffix(" (s)") for one in best.get(entry.number, ())] for entry in entries]
-    return pd.DataFrame(found)
+        if key == "name" and best:  # beside the name, so that it is seen; of results that are no columns, too
+            found["best"] = [list(map(_short, best.get(entry.number, ()))) for entry in entries]
+    return columns_table(found)
 
 
-def marked(table: pd.DataFrame, entries: Sequence[Entry], best: Mapping[int, list[str]]) -> pd.DataFrame | Styler:
-    """The table with its best cells marked.
-
-    All that is not in a row and a column with one of them is hidden from pandas, which makes up a text for each cell that it
-    styles; what is hidden from it is drawn all the same.
-    """
-    keys = [key for key in COMPARED if key in table]
-    rows = {place: best[entry.number] for place, entry in enumerate(entries) if set(best.get(entry.number, ())) & set(keys)}
-    if not rows or len(table) > MOST_MARKED:
-        return table
-    marks = pd.DataFrame({key: [BEST if key in of_run else "" for of_run in rows.values()] for key in keys}, index=list(rows))
-    others = [place for place in range(len(table)) if place not in rows]
-    return table.style.hide(others, axis="index").hide([key for key in table if key not in keys], axis="columns").apply(
-        lambda _: marks, axis=None, subset=(list(rows), keys))
+def _short(key: str) -> str:
+    """What a result is called, without its unit."""
+    return COLUMNS[key].label.removesuffix(" (s)")
 
 
-def _cells(key: str, values: Sequence[Value]) -> Any:
+def _cells(key: str, values: Sequence[Value]) -> Sequence[Any]:
     kind = COLUMNS[key].kind
     if kind in NUMBERS:
         times = 100 if kind == "share" else 1
-        return pd.array([float(value) * times if isinstance(value, int | float) else None for value in values], "Float64")
+        return [float(value) * times if isinstance(value, int | float) else None for value in values]
     if kind == "date":
         return [datetime.fromtimestamp(value, UTC) if isinstance(value, int | float) else None for value in values]
     if kind == "tags":
@@ -93,8 +80,11 @@ def _config(columns: Sequence[str]) -> dict[str, Any]:
     column = st.column_config
     found: dict[str, Any] = {
         "colour": column.ImageColumn("", width=36, pinned=True, help="The colour of its curve."),
-        "best": column.ListColumn("Best", width=190, help="Of which results it has the best of the runs shown, among those of "
-                                  "the same data and task, for losses of the same loss function. The same cells are bold."),
+        "best": column.MultiselectColumn(
+            "Best in", width=230, pinned=True, options=list(map(_short, COMPARED)),
+            color=[BEST[COLUMNS[key].kind] for key in COMPARED],
+            help="Of which results it has the best of the runs shown, among those of the same data and task, for losses of the "
+                 "same loss function. A double click on the cell shows those that have no room."),
     }
     for key in columns:
         about = COLUMNS[key]

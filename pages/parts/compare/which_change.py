@@ -1,6 +1,5 @@
 """Compare runs, Which change did it?: from one run to another, one change at a time."""
 
-import pandas as pd
 import streamlit as st
 
 from core.config import RunConfig
@@ -34,6 +33,7 @@ from pages.parts.compare.words import those_left, words
 from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import services
+from pages.parts.widgets.table import draw_table, rows_table
 
 SECONDS_PER_LOOK = 2.0
 MOST_TO_CHOOSE = 50
@@ -129,10 +129,10 @@ def _effects(first: Run, walk: Walk, found: list[list[Run | None]]) -> None:
         st.plotly_chart(figure, key="compare.walk_chart", config=chart("effect of each change"),
                         alt=in_words(figure, "Effect of each change"))
         camera()
-    st.dataframe(pd.DataFrame([{"Change": in_table(effect.label), "Effect": _points(effect.mean, outcome),
-                                "95 % interval": _interval(effect, outcome), "Seeds": effect.seeds,
-                                "Verdict": _verdict(effect, outcome)} for effect in shown]), hide_index=True,
-                 key="compare.walk_table", placeholder="–")
+    draw_table(rows_table([{"Change": in_table(effect.label), "Effect": _points(effect.mean, outcome),
+                            "95 % interval": _interval(effect, outcome), "Seeds": effect.seeds,
+                            "Verdict": _verdict(effect, outcome)} for effect in shown]), hide_index=True,
+               key="compare.walk_table", placeholder="–")
     st.caption("Changes are made in this order and kept, and each place is laid beside the one before it with the same seeds; in "
                "another order an effect may be another. Intervals are Student's, from the differences of the seeds, each for "
                "itself: of twenty changes that did nothing, one looks as if it had. "

@@ -239,7 +239,7 @@ def outcome(server: Services) -> None:
         active = server.store.get(after_id).is_active
     except RunNotFound:
         active = False
-    st.fragment(panel, run_every="1s" if active else None)()
+    st.fragment(panel, run_every=1.0 if active else None)()
 
 
 def compare(server: Services, before_id: str, after: Run, kept: MyDigits) -> None:

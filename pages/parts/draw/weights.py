@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import pandas as pd
 import streamlit as st
 
 from core.config import DataConfig
@@ -17,6 +16,7 @@ from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.shell.streamlit_private import free
+from pages.parts.widgets.table import draw_table, rows_table
 from pages.parts.widgets.uploads import weights_turn
 
 NORMALIZATIONS: dict[Literal["none", "half", "standard", "channels"], str] = {
@@ -91,7 +91,7 @@ def _ask(server: Services, read: ReadUpload) -> None:
     if read.tried:
         rows = [{"Right": percent(read.candidates[place].accuracy, 1), "Network": read.candidates[place].title}
                 for place in order]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="draw.weights.tried", height=min(320, 36 * len(order) + 38))
+        draw_table(rows_table(rows), hide_index=True, key="draw.weights.tried", height=min(320, 36 * len(order) + 38))
         st.caption(f"Each was asked about {read.tried:,} test images of what it is said to have learned from. If none gets as "
                    "many right as it should, were pixels normalised otherwise? Change that above and check the file again.")
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from core.evaluation.metrics import ClassRow, Means, class_table, confusion_counts, macro_means, summarize, weighted_means
@@ -13,6 +13,7 @@ from pages.parts.evaluate.subject import EvaluatedRun, columns, save_csv
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 
 def section(server: Services, found: Sequence[EvaluatedRun]) -> None:
@@ -50,9 +51,9 @@ def _figures(subject: EvaluatedRun) -> None:
 def _table(subject: EvaluatedRun) -> None:
     rows = class_table(confusion_counts(subject.predictions), subject.classes)
     macro, weighted = macro_means(rows), weighted_means(rows)
-    st.dataframe(_frame(rows, macro, weighted), hide_index=True, height="content" if len(rows) <= 20 else 700,
-                 key=f"evaluate.classes.{subject.run.id}", column_config={
-                     "Class": st.column_config.Column(width=115), "Support": st.column_config.NumberColumn(format="localized")})
+    draw_table(_frame(rows, macro, weighted), hide_index=True, height="content" if len(rows) <= 20 else 700,
+               key=f"evaluate.classes.{subject.run.id}", column_config={
+                   "Class": st.column_config.Column(width=115), "Support": st.column_config.NumberColumn(format="localized")})
     if reasons := _reasons(rows):
         st.caption(f"{reasons} In the means a “–” counts as 0, as scikit-learn has it.")
     with st.container(horizontal=True):
@@ -61,13 +62,13 @@ def _table(subject: EvaluatedRun) -> None:
         save_csv("All answers (CSV)", lambda: predictions_csv(subject.predictions), f"answers-{name}")
 
 
-def _frame(rows: Sequence[ClassRow], macro: Means, weighted: Means) -> pd.DataFrame:
+def _frame(rows: Sequence[ClassRow], macro: Means, weighted: Means) -> pa.Table:
     lines = [{"Class": in_table(row.name), "Precision": _digits(row.precision), "Recall": _digits(row.recall),
               "F1": _digits(row.f1), "Support": row.support} for row in rows]
     total = sum(row.support for row in rows)
     lines += [{"Class": name, "Precision": _digits(means.precision), "Recall": _digits(means.recall), "F1": _digits(means.f1),
                "Support": total} for name, means in (("macro mean", macro), ("weighted mean", weighted))]
-    return pd.DataFrame(lines)
+    return rows_table(lines)
 
 
 def _reasons(rows: Sequence[ClassRow]) -> str:

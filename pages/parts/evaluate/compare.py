@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
 import streamlit as st
 
 from core.evaluation.comparison import Comparison, compare, why_unfair
@@ -14,6 +13,7 @@ from pages.parts.evaluate.subject import CHART, EvaluatedRun, caption, save_csv,
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 MOST = 20
 
@@ -57,7 +57,7 @@ def _verdict(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> N
 
 def _counts(first: EvaluatedRun, second: EvaluatedRun, result: Comparison) -> None:
     test = result.test
-    st.dataframe(pd.DataFrame([
+    draw_table(rows_table([
         {"": "first right", "second right": result.both_right, "second wrong": test.only_first},
         {"": "first wrong", "second right": test.only_second, "second wrong": result.both_wrong}]), hide_index=True,
         key="evaluate.mcnemar", width="content")

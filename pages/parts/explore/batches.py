@@ -1,6 +1,5 @@
 """Explore data, Batches: how an epoch is cut into batches, and what shuffling is for."""
 
-import pandas as pd
 import streamlit as st
 
 from core.data import Dataset
@@ -13,6 +12,7 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
 from pages.parts.widgets.pictures import picture_grid
+from pages.parts.widgets.table import columns_table, draw_table
 
 SHOWN = 128  # pictures and one-hot rows of a batch
 STILL = {"displayModeBar": False}
@@ -99,10 +99,10 @@ def one_hot(data: Dataset, labels: list[int]) -> None:
         st.markdown("One row for each image, one column for each class: 1 where the image belongs, 0 elsewhere. Cross-entropy "
                     "compares "
                     "this row with the network's probabilities. `torch.nn.functional.one_hot(labels)` makes it.")
-        table = pd.DataFrame([[int(label == column) for column in range(len(data.classes))] for label in labels])
-        table.columns = [f"{i}: {name}" if name != str(i) else name for i, name in enumerate(data.classes)]
-        table.insert(0, "label", [data.classes[label] for label in labels])
-        st.dataframe(table, hide_index=True, height=320, key="explore.batch.one_hot")
+        columns = {f"{i}: {name}" if name != str(i) else name: [int(label == i) for label in labels]
+                   for i, name in enumerate(data.classes)}
+        table = columns_table({"label": [data.classes[label] for label in labels]} | columns)
+        draw_table(table, hide_index=True, height=320, key="explore.batch.one_hot")
 
 
 def label_order(data: Dataset, cut: BatchPlan, order: str, seed: int) -> None:

@@ -111,5 +111,5 @@ def tsne_points(maps: TsneMaps, mapped: Mapped) -> torch.Tensor | None:
             st.progress(now.share, f"Arranging {len(features):,} images: {percent(now.share, 0)}"
                         if now.share else "Looking for each image's neighbours…")
 
-    st.fragment(progress, run_every="1s")()
+    st.fragment(progress, run_every=1.0)()
     return None

@@ -1,6 +1,5 @@
 """The report on an archive of a person's own images, before any of it is kept."""
 
-import pandas as pd
 import streamlit as st
 import torch
 
@@ -11,6 +10,7 @@ from core.figures.images import contact_sheet
 from core.figures.in_words import in_words
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 
 def show_report(checked: Checked) -> None:
@@ -61,8 +61,8 @@ def rejected(report: ImportReport) -> None:
     if not report.rejected:
         return
     with st.expander(f"Rejected files: {report.rejected_count:,}", icon=":material/block:", expanded=report.rejected_count <= 10):
-        rows = [[in_table(word, 400) for word in row] for row in report.rejected]
-        st.dataframe(pd.DataFrame(rows, columns=["File", "Reason"]), hide_index=True, key="explore.own.rejected")
+        rows = [{"File": in_table(file, 400), "Reason": in_table(reason, 400)} for file, reason in report.rejected]
+        draw_table(rows_table(rows), hide_index=True, key="explore.own.rejected")
         if report.rejected_count > len(report.rejected):
             most = "; ".join(f"{as_text(reason)}: {count:,}" for reason, count in report.reasons[:5])
             st.caption(f"The first {len(report.rejected):,}. The most frequent reasons: {most}.")
@@ -75,4 +75,4 @@ def copies(report: ImportReport) -> None:
     if pairs:
         with st.expander("Copies", icon=":material/content_copy:"):
             st.caption("Where the split is drawn here, copies stay on the same side of it, as far as that is possible.")
-            st.dataframe(pd.DataFrame(pairs), hide_index=True, key="explore.own.copies")
+            draw_table(rows_table(pairs), hide_index=True, key="explore.own.copies")

@@ -1,6 +1,5 @@
 """Explore data for sets of points: where they lie, what their numbers are, and what noise does."""
 
-import pandas as pd
 import streamlit as st
 import torch
 
@@ -15,6 +14,7 @@ from pages.parts.shell.frame import go_to, link
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 SHOWN = 1000  # points in the picture
@@ -78,11 +78,11 @@ def _statistics(data: Dataset) -> None:
     mean, std = channel_statistics(data.train)
     rows = data.train.images[data.train.rows]
     low, high = rows.amin(0).tolist(), rows.amax(0).tolist()
-    table = pd.DataFrame([{"Input": f"x{i + 1}", "Mean": m, "Standard deviation": s, "Smallest": a, "Largest": b}
-                          for i, (m, s, a, b) in enumerate(zip(mean, std, low, high, strict=True))])
+    table = rows_table([{"Input": f"x{i + 1}", "Mean": m, "Standard deviation": s, "Smallest": a, "Largest": b}
+                        for i, (m, s, a, b) in enumerate(zip(mean, std, low, high, strict=True))])
     st.header("Training points in numbers")
-    st.dataframe(table, hide_index=True, height="content", key="explore.numbers",
-                 column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.columns[1:]})
+    draw_table(table, hide_index=True, height="content", key="explore.numbers",
+               column_config={name: st.column_config.NumberColumn(format="%.3f") for name in table.column_names[1:]})
     counts = data.train.counts(len(data.classes))
     if counts:
         named = ", ".join(f"{name} {count:,}" for name, count in zip(data.classes, counts, strict=True))

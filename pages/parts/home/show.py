@@ -32,5 +32,5 @@ def show(content: dict[str, Any], key: str) -> bool:
         `timed`: whether the label is followed by the time of what is played. `missing`: why there is no recording, or "".
         `waiting`: nothing is to be played again now.
     """
-    # in a tuple, as none of its lists and dicts is a table: see pages.parts.shell.links
+    # in a tuple, as none of its lists and dicts is a table: see pages.parts.shell.sent
     return bool(_component(data={"content": (content,)}, key=key, on_asked_change=lambda: None, height="content").asked)

@@ -6,6 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from pages.parts.shell.sent import as_sent
+
 HERE = Path(__file__).parent
 HTML = """<div class="time"><div class="controls"><button class="play" type="button">Play</button>
 <input class="slider" type="range" min="0" max="0" step="1" aria-label="Moment of the training"></div>
@@ -40,4 +42,4 @@ def time_slider(content: dict[str, Any], key: str) -> None:
         `pixelated`); `at`, the step to begin with; `going`: whether the training goes on; `tried` and `rested`: the question
         that this answers.
     """
-    _component(data=content, key=key, on_asked_change=lambda: None, height="content")
+    _component(data=as_sent(content), key=key, on_asked_change=lambda: None, height="content")

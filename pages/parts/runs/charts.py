@@ -25,6 +25,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.frame import is_dark
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
+from pages.parts.widgets.table import draw_table, rows_table
 
 SMOOTHING = 0.9
 RUNS_KEPT = 8  # whose curves a session keeps
@@ -118,7 +119,7 @@ def details(server: Services, run: Run, curves: Curves, snapshots: dict[str, Sna
     if CONFUSED in chosen:
         confusion(server, run, snapshots.get(CONFUSION))
     if TABLE in chosen:
-        st.dataframe(epoch_rows(curves), hide_index=True, key="live.table", height="auto")
+        draw_table(rows_table(epoch_rows(curves)), hide_index=True, key="live.table", height="auto")
 
 
 def pair(curves: Curves, *charts: tuple[dict[str, str], str, bool]) -> None:

@@ -57,4 +57,4 @@ def _watch(progress: Callable[[], Progress | None]) -> None:
             st.rerun()
         st.progress(now.share, f"Another visitor is downloading it. {now if now.file else 'Connecting…'}")
 
-    st.fragment(look, run_every="1s")()
+    st.fragment(look, run_every=1.0)()

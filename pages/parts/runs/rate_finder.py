@@ -48,7 +48,7 @@ def rate_finder(server: Services) -> None:
             if not _draw(server, run_id) and active:
                 st.rerun()
 
-    st.fragment(panel, run_every="0.5s" if active else None)()
+    st.fragment(panel, run_every=0.5 if active else None)()
 
 
 def _draw(server: Services, run_id: str) -> bool:

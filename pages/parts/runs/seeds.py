@@ -13,6 +13,7 @@ from pages.parts.runs.words import STATUS
 from pages.parts.shell.frame import select_run
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
+from pages.parts.widgets.table import draw_table, rows_table
 
 ALL = ""
 
@@ -59,12 +60,12 @@ def table(server: Services, runs: list[Run]) -> None:
                   f"{summary.mean * 100:.2f}{spread} %", help=f"Over {summary.runs} of {len(runs)} seeds. The standard deviation "
                   "is that of a sample, with n − 1.", width="content")
     right = "accuracy" in quantities_of(runs[0])  # else a number is predicted, which is never right or wrong
-    st.dataframe([{
+    draw_table(rows_table([{
         "Seed": run.config.training.seed, "Status": state(server, run),
         **({"Test accuracy": percent(run.test_accuracy), "Validation accuracy": percent(run.validation_accuracy)} if right else
            {"Test loss": number(run.test_loss)}),
         "Training time": "–" if run.seconds is None else duration(run.seconds),
-    } for run in runs], hide_index=True, key="panel.seeds", width="stretch")
+    } for run in runs]), hide_index=True, key="panel.seeds", width="stretch")
 
 
 def state(server: Services, run: Run) -> str:

@@ -1,6 +1,5 @@
 """Where the disk space went, and what keeping moments of a training costs."""
 
-import pandas as pd
 import streamlit as st
 import torch
 
@@ -16,6 +15,7 @@ from core.wording import plural, size_of_bytes
 from pages.parts.runs.words import STATUS
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.services import Services
+from pages.parts.widgets.table import draw_table, rows_table
 
 MOST_ROWS = 50
 MEGABYTE = 1e6
@@ -66,7 +66,7 @@ def space_section(server: Services) -> None:
                  "All": one.total / MEGABYTE, "Weights": one.weights / MEGABYTE, "Moments": one.moments / MEGABYTE,
                  "Kept": one.count, "Other": one.other / MEGABYTE} for one in space.runs[:MOST_ROWS]]
         size = st.column_config.NumberColumn(format="%.2f MB")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="runs.space.table", column_config={
+        draw_table(rows_table(rows), hide_index=True, key="runs.space.table", column_config={
             "All": size, "Weights": size, "Moments": size, "Other": size,
             "Kept": st.column_config.NumberColumn(help="How many moments can be gone back to.")})
         if len(space.runs) > MOST_ROWS:

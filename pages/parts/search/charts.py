@@ -3,7 +3,6 @@
 import shlex
 from math import log2
 
-import pandas as pd
 import streamlit as st
 
 from core.figures.in_words import in_words as chart_in_words
@@ -23,6 +22,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
+from pages.parts.widgets.table import draw_table, rows_table
 
 VIEWS = ("History", "One setting", "All at once", "Which matter", "Table")
 HEIGHT = 320
@@ -170,6 +170,6 @@ def _table(plan: SweepPlan, trials: list[Trial], labels: dict[str, str]) -> None
              **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in trial.params.items()},
              "Why": in_table(trial.reason), "Training time (s)": trial.seconds, "Epochs": trial.epoch, "Run": trial.run_id[:8]}
             for trial in reversed(trials)]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="search.table", height=HEIGHT, placeholder="–", column_config={
+    draw_table(rows_table(rows), hide_index=True, key="search.table", height=HEIGHT, placeholder="–", column_config={
         "Result": st.column_config.NumberColumn(format="%.2f %%" if plan.higher else "%.4f"),
         "Training time (s)": st.column_config.NumberColumn(format="%.1f")})

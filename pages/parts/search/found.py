@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from core.fields import ConfigError
@@ -22,6 +21,7 @@ from pages.parts.shell.frame import go_to, select_run
 from pages.parts.shell.markdown import as_text, in_table
 from pages.parts.shell.notices import refuse, tell
 from pages.parts.shell.services import Services
+from pages.parts.widgets.table import draw_table, rows_table
 
 
 def found(server: Services, sweep: Sweep, plan: SweepPlan, trials: Sequence[Trial]) -> None:
@@ -83,8 +83,8 @@ def _leaders(plan: SweepPlan, trials: Sequence[Trial], result: Result, labels: d
                      **{labels[path].capitalize(): in_table(in_words(path, value)) for path, value in
                         firsts[trial].params.items() if path in labels},
                      "Parameters": firsts[trial].parameters})
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="search.leaders", placeholder="–",
-                 column_config={"Parameters": st.column_config.NumberColumn(format="localized")})
+    draw_table(rows_table(rows), hide_index=True, key="search.leaders", placeholder="–",
+               column_config={"Parameters": st.column_config.NumberColumn(format="localized")})
     spread = f" All settings are taken to spread alike over seeds: standard deviation {apart(plan, result.luck)}." \
         if result.luck is not None else ""
     st.caption(f"Fresh seeds had no part in the choice, so their mean is without the luck of the best of many.{spread}")

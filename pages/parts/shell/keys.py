@@ -89,7 +89,6 @@ OWN_REFUSED = "session.own_refused"  # (line, report or None) of the last archiv
 OWN_VERSION = "session.own_version"  # part of the uploader's key: a new one empties it, which frees the upload's memory
 WALK_STAGE = "session.walk_stage"  # which stage of it is looked at
 LAYER = "session.layer"  # name of the layer that table and diagram mark
-LAYER_VERSION = "session.layer_version"  # part of the table's key: a new one forgets which row was clicked
 CLOSE_LOOK = "session.close_look"  # (what was looked at, findings, a line about it)
 MEASURED = "session.measured"  # (what was measured, core.training.measured.Measured)
 SAMPLE = "session.sample"  # the split of the image that Explore data shows large

@@ -36,7 +36,7 @@ def show_links(groups: Sequence[Group], key: str, label: str, on_choose: Callabl
 
     # an event for each link: where a page has only just begun, Streamlit no longer knows what an event has brought
     chosen = {f"on_{path}_change": partial(on_choose, path) for path in paths}
-    # tuples, as Streamlit imports pandas to see whether a list is a table: 0.2 s and 65 MB before Home is drawn
+    # tuples: see pages.parts.shell.sent
     shown = tuple({"title": group.title, "name": group.name, "links": [
         [_address(path), text, icon.removeprefix(":material/").removesuffix(":")] for path, (text, icon) in group.links.items()],
         "strong": list(group.links).index(group.strong) if group.strong else -1} for group in groups)

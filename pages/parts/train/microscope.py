@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 import torch
 
@@ -36,6 +36,7 @@ from pages.parts.shell import keys
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services, dataset
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import columns_table, draw_table, rows_table
 
 FRESH, FROM_RUN = "Fresh weights, these settings", "This run's last checkpoint"
 BEFORE, ZERO, BACKWARD, STEP = STAGES = ("Before", "zero_grad()", "backward()", "step()")
@@ -171,7 +172,7 @@ def _stages(config: RunConfig, scope: Microscope, frozen: FrozenStep) -> tuple[s
     seen = trace_weight(config, frozen, name, index)
     stage = st.session_state["train.microscope.stage"]
     st.markdown(EXPLAINED[stage] + (EXPLAINED_L1 if stage == BACKWARD and config.training.l1 else ""))
-    st.dataframe(_table(seen, stage), key="train.microscope.stages", height="content")
+    draw_table(_table(seen, stage), key="train.microscope.stages", height="content")
     if memory := _memory(seen):
         st.caption("The optimizer's memory for this weight: " + ", ".join(f"{KEPT[kind][0]} {KEPT[kind][1]}" for kind in memory)
                    + ". Only step() changes it.")
@@ -210,7 +211,7 @@ def _pick_weight(frozen: FrozenStep) -> tuple[str, tuple[int, ...]]:
     return name, tuple(index)
 
 
-def _table(seen: WeightTrace, stage: str) -> pd.DataFrame:
+def _table(seen: WeightTrace, stage: str) -> pa.Table:
     """Value, gradient and the optimizer's memory, a column for each stage so far."""
     old, gradient, used = ("None" if value is None else precise(value) for value in (seen.old, seen.gradient, seen.used))
     columns = {BEFORE: [precise(seen.before), old], ZERO: [precise(seen.before), "None"],
@@ -220,8 +221,8 @@ def _table(seen: WeightTrace, stage: str) -> pd.DataFrame:
         state = seen.state_after if column == STEP else seen.state_before
         values += [precise(state[kind]) if kind in state else "–" for kind in memory]
     shown = STAGES[:STAGES.index(stage) + 1]
-    return pd.DataFrame({column: columns[column] for column in shown},
-                        index=["weight", "weight.grad", *(KEPT[kind][0] for kind in memory)])
+    return columns_table({"": ["weight", "weight.grad", *(KEPT[kind][0] for kind in memory)],
+                          **{column: columns[column] for column in shown}}, index="")
 
 
 def _memory(seen: WeightTrace) -> list[str]:
@@ -276,8 +277,8 @@ def _batch(scope: Microscope, frozen: FrozenStep) -> None:
     answers = _numbers_of(frozen, count) if scope.data.target == "number" else _classes_of(scope, frozen, count)
     rows = {EXAMPLE[kind].capitalize(): range(1, count + 1)} | _inputs(kind, frozen.images[:count]) | answers
     logits = {} if scope.data.target == "number" else _logits(scope.data.classes, frozen.logits[:count])
-    st.dataframe(pd.DataFrame(rows | logits), hide_index=True, height=280, key="train.microscope.batch",
-                 column_config={name: st.column_config.NumberColumn(format="%.3f") for name in logits})
+    draw_table(columns_table(rows | logits), hide_index=True, height=280, key="train.microscope.batch",
+               column_config={name: st.column_config.NumberColumn(format="%.3f") for name in logits})
     first = f"The first {count} of {len(frozen.labels):,} {EXAMPLES[kind].lower()}. " if count < len(frozen.labels) else ""
     if scope.data.target == "number":
         st.caption(f"{first}The loss of the batch, {frozen.loss:.4f}, is the mean of all squared differences.")
@@ -318,7 +319,7 @@ def _logits(classes: tuple[str, ...], logits: torch.Tensor) -> dict[str, list[fl
 
 def _layers(config: RunConfig, frozen: FrozenStep) -> None:
     """Norms of all parameters, and one gradient's histogram."""
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Parameter": pull.name, "Shape": "×".join(map(str, pull.shape)), "Norm of the weights": precise(pull.weight),
         "Norm of the gradient": "None" if pull.gradient is None else precise(pull.gradient),
         "Change of the weights": percent(pull.change, 3),

@@ -2,7 +2,7 @@
 const LENGTHS = [99, 16, 13, 10, 8]; // letters of a name, as many as there is room for
 
 export default function (component) {
-  const { parentElement, data } = component, wall = parentElement.querySelector(".wall");
+  const { parentElement, data: { content: [data] } } = component, wall = parentElement.querySelector(".wall");
   const parts = (wall.parts ??= build(wall));
   drawDots(parts.dots, data.dots);
   drawCurves(parts.curves, data.curves);

@@ -32,7 +32,7 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
     result = "Best validation accuracy" if accuracy else "Best validation loss"
     best, groups, spread = best_of(wall.runs), _groups(wall), _spread(wall)
     of_best = f"best: {wall.called(best)}" if best is not None else "best so far"
-    _component(key="wall.screen", height="content", data={
+    _component(key="wall.screen", height="content", data={"content": ({  # in a tuple: see pages.parts.shell.sent
         "dots": dots(wall, path) | {"title": f"{result}, by {label}" + (f": the newest {MOST_RUNS}" if wall.every > MOST_RUNS
                                                                         else ""),
                                     "empty": "A dot appears when a run has finished its first epoch."},
@@ -41,7 +41,7 @@ def show_wall(store: RunStore, wall: Wall, path: str, label: str, asked: Questio
         "figures": ((str(wall.every), plural(wall.every, "run").partition(" ")[2]), (result_of(best), of_best)),
         "spread": spread,
         "groups": groups, "found": _found(wall),
-        "prediction": _prediction(wall.predictions, asked, _lines_left(groups, spread is not None))})
+        "prediction": _prediction(wall.predictions, asked, _lines_left(groups, spread is not None))},)})
 
 
 def answered(predictions: Mapping[str, Mapping[int, int]]) -> dict[str, Question]:

@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from core.figures.confusion import about_cells, cell_colors, cell_texts
+from pages.parts.shell.sent import as_sent
 
 HERE = Path(__file__).parent
 _table = st.components.v2.component("confusion_table", html="<div class='place'><table></table></div>",
@@ -32,6 +33,6 @@ def confusion_table(counts: np.ndarray, classes: Sequence[str], as_shares: bool,
         if isinstance(index, int) and 0 <= index < size * size:
             on_pick(*divmod(index, size))
 
-    _table(key=key, on_picked_change=picked, data={
+    _table(key=key, on_picked_change=picked, data=as_sent({
         "classes": list(classes), "label": label, "chosen": chosen[0] * size + chosen[1],
-        "texts": cell_texts(counts, as_shares), "titles": about_cells(counts, classes), "colors": cell_colors(counts)})
+        "texts": cell_texts(counts, as_shares), "titles": about_cells(counts, classes), "colors": cell_colors(counts)}))

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.data.drawing.boxes import MOST_EDITS, read_edits
+from pages.parts.shell.sent import as_sent
 
 HERE = Path(__file__).parent
 _list = st.components.v2.component(  # pyright: ignore[reportAttributeAccessIssue]  # loaded by Streamlit itself
@@ -34,7 +35,6 @@ def label_list(items: Sequence[Labelled], classes: Sequence[str], none: str, key
     the items; later ones, still on their way, go on being shown. Raises DrawingError for a message made by hand.
     """
     shown = [{"id": one.id, "src": one.src, "value": one.label + 1, "title": one.title, "marked": one.marked} for one in items]
-    sent = _list(key=key, data={"items": shown, "options": [none, *classes], "label": label, "most": MOST_EDITS,
-                           "taken": taken},
-                 on_edits_change=lambda: None, height="content")
+    sent = _list(key=key, data=as_sent({"items": shown, "options": [none, *classes], "label": label, "most": MOST_EDITS,
+                                        "taken": taken}), on_edits_change=lambda: None, height="content")
     return read_edits(sent.edits, len(classes))

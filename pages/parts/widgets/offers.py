@@ -37,7 +37,7 @@ def choose_offer(offers: Sequence[Offer], key: str, label: str, rows: bool = Fal
     """
     shown = tuple({"name": one.name, "button": one.button, "icon": one.icon.removeprefix(":material/").removesuffix(":"),
               "strong": one.strong, "title": one.title, "text": one.text, "notesTitle": one.notes_title, "notes": one.notes}
-             for one in offers)  # no list: see pages.parts.shell.links
+             for one in offers)  # no list: see pages.parts.shell.sent
     pressed = _component(key=key, data={"offers": shown, "label": label, "rows": rows}, on_pressed_change=lambda: None,
                          height="content").pressed
     return next((one.name for one in offers if one.name == pressed), None)

@@ -11,6 +11,7 @@ import streamlit as st
 from torch import Tensor
 
 from core.figures.pictures import data_uri
+from pages.parts.shell.sent import as_sent
 
 HERE = Path(__file__).parent
 _grid = st.components.v2.component("picture_grid", html="<div class='grid'></div>",
@@ -33,8 +34,8 @@ def picture_grid(images: Tensor, key: str, label: str, captions: Sequence[str] =
 
     items = [{"src": data_uri(image), "caption": entry(captions, i), "title": entry(titles, i),
               "marked": bool(i < len(marked) and marked[i])} for i, image in enumerate(images)]
-    result = _grid(key=key, data={"items": items, "label": label, "smallest": smallest, "selected": selected, "pick": pick},
-                   on_picked_change=_nothing)
+    result = _grid(key=key, on_picked_change=_nothing, data=as_sent({
+        "items": items, "label": label, "smallest": smallest, "selected": selected, "pick": pick}))
     picked = result.picked
     index = picked.get("index") if picked else None
     return index if isinstance(index, int) and 0 <= index < len(items) else None
@@ -43,7 +44,7 @@ def picture_grid(images: Tensor, key: str, label: str, captions: Sequence[str] =
 def number_table(channel: Tensor, key: str, label: str, tint: tuple[int, int, int] = (255, 255, 255)) -> None:
     """(H, W) uint8 as numbers, each cell in its shade: black for 0, `tint` for 255."""
     light = (0.299 * tint[0] + 0.587 * tint[1] + 0.114 * tint[2]) / 255  # how bright the tint looks (ITU-R BT.601)
-    _numbers(key=key, data={"rows": channel.tolist(), "label": label, "tint": list(tint), "light": light})
+    _numbers(key=key, data=as_sent({"rows": channel.tolist(), "label": label, "tint": tint, "light": light}))
 
 
 def _nothing() -> None:

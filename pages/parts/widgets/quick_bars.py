@@ -13,6 +13,7 @@ import streamlit as st
 
 from core.figures.bars import probability_bars
 from core.figures.images import png_file
+from pages.parts.shell.sent import as_sent
 
 HERE = Path(__file__).parent
 ROWS_JS = (HERE / "bar_rows.js").read_text(encoding="utf-8")  # stands before the script of whatever shows bars
@@ -67,12 +68,12 @@ def bars(classes: Sequence[str], probabilities: Sequence[float | None], key: str
     """
     known = [float("nan") if value is None else value for value in probabilities]
     shown = probability_bars(classes, known) | ({"best": -1} if None in probabilities else {})
-    _component(data={**shown, **({} if marked else {"best": -1}), "large": large, "title": title, "line": line}, key=key,
+    _component(data=as_sent({**shown, **({} if marked else {"best": -1}), "large": large, "title": title, "line": line}), key=key,
                height="content")
 
 
 def cards(shown: Sequence[Card], key: str) -> None:
     """Pictures side by side, as many in a row as there is room for."""
-    _component(data={"cards": [{"url": "data:image/png;base64," + base64.b64encode(png_file(card.picture)).decode(),
-                                "side": card.side, "title": card.title, "said": card.said, "about": card.about}
-                               for card in shown]}, key=key, height="content")
+    _component(data={"cards": tuple({"url": "data:image/png;base64," + base64.b64encode(png_file(card.picture)).decode(),
+                                     "side": card.side, "title": card.title, "said": card.said, "about": card.about}
+                                    for card in shown)}, key=key, height="content")

@@ -1,6 +1,6 @@
 """The lab's part on activations: the function, its slope, and ten layers of it."""
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, layer_histograms, sizes_by_layer
@@ -18,6 +18,7 @@ from core.labs.activations import (
 from core.wording import percent
 from pages.parts.learn.lab import Next, covered, predict, show_code, try_next
 from pages.parts.learn.questions import BLOCKS
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_building_blocks.py"
 
@@ -80,11 +81,11 @@ def _ten_layers(name: str) -> str:
                               [row.std for row in depth.layers])
     st.plotly_chart(figure, key="blocks.histograms", width="stretch", alt=in_words(figure, "Values after each layer"))
     with st.expander("The numbers", icon=":material/table:"):
-        st.dataframe(_table(depth), hide_index=True, height="content", key="blocks.layers")
+        draw_table(_table(depth), hide_index=True, height="content", key="blocks.layers")
     return init
 
 
-def _table(depth: Depth) -> pd.DataFrame:
-    return pd.DataFrame([{"Layer": row.layer, "Mean": f"{row.mean:.3g}", "Standard deviation": f"{row.std:.3g}",
-                          "Gradient (root mean square)": f"{row.gradient:.3g}",
-                          "Slope below 0.01": percent(row.flat, 0)} for row in depth.layers])
+def _table(depth: Depth) -> pa.Table:
+    return rows_table([{"Layer": row.layer, "Mean": f"{row.mean:.3g}", "Standard deviation": f"{row.std:.3g}",
+                        "Gradient (root mean square)": f"{row.gradient:.3g}",
+                        "Slope below 0.01": percent(row.flat, 0)} for row in depth.layers])

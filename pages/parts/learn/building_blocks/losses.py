@@ -1,7 +1,6 @@
 """The lab's part on losses: surface, curve and slope, the formula, and why logits."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.figures.building_blocks import function_and_slope, lines, loss_surface_figure
@@ -18,6 +17,7 @@ from core.labs.losses import (
 )
 from pages.parts.learn.lab import Next, covered, predict, show_code, tried, try_next
 from pages.parts.learn.questions import BLOCKS
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_building_blocks.py"
 DENSE = tuple(np.linspace(-200, 200, 201).tolist())  # logits for a line
@@ -104,12 +104,12 @@ def _logits() -> None:
         return
     label = st.segmented_control("Label", [1, 0], default=1, key="blocks.logit_label", required=True, bind="query-params")
     rows = logit_rows(label)
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Logit": f"{row.logit:g}", "Sigmoid": f"{row.probability:.4g}", "Log by hand": _short(row.by_hand),
         "… its gradient": _short(row.gradient_by_hand), "BCE": _short(row.from_probability),
         "… gradient": _short(row.gradient_from_probability), "BCE with logits": _short(row.from_logit),
         "… gradient ": _short(row.gradient_from_logit)} for row in rows]), hide_index=True, height="content",
-                 key="blocks.logit_table")
+               key="blocks.logit_table")
     dense = logit_rows(label, DENSE)
     figure = lines(np.array(DENSE),
                    {"BCE with logits": [row.from_logit for row in dense],

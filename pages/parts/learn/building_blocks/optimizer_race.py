@@ -1,6 +1,6 @@
 """The lab's part on optimizers: a race on a landscape."""
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from core.fields import describe
@@ -12,6 +12,7 @@ from core.labs.surfaces import SURFACES, Surface
 from pages.parts.learn.building_blocks.running import running
 from pages.parts.learn.lab import Next, covered, is_open, predict, show_code, try_next
 from pages.parts.learn.questions import BLOCKS
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_building_blocks.py"
 
@@ -132,7 +133,7 @@ def _map(name: str, surface: Surface, paths: list[Path], steps: int) -> int | No
 
 def _results(surface: Surface, paths: list[Path], upto: int | None) -> None:
     """How each of them fares."""
-    st.dataframe(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
+    draw_table(_table(paths, upto), hide_index=True, height="content", key="blocks.results")
     titles = {path.racer: RACERS[path.racer].title for path in paths}
     st.markdown("\n".join(f"- **{titles[path.racer]}.** {path.words}" for path in paths))
     figure = race_losses({path.racer: path.losses for path in paths}, titles, surface.lowest)
@@ -140,11 +141,11 @@ def _results(surface: Surface, paths: list[Path], upto: int | None) -> None:
                     width="stretch", alt=in_words(figure, "Loss above the lowest over steps"))
 
 
-def _table(paths: list[Path], upto: int | None) -> pd.DataFrame:
+def _table(paths: list[Path], upto: int | None) -> pa.Table:
     rows = []
     for path in paths:
         step = len(path.points) - 1 if upto is None else min(upto, len(path.points) - 1)
         (x, y), loss = path.points[step], path.losses[step]
         rows.append({"Optimizer": RACERS[path.racer].title, "Step": step, "x": f"{x:.4g}", "y": f"{y:.4g}",
                      "Loss": f"{loss:.4g}" if abs(loss) >= 1e-12 else "below 1e-12"})
-    return pd.DataFrame(rows)
+    return rows_table(rows)

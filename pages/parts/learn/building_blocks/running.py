@@ -20,5 +20,5 @@ def running(content: dict[str, Any], key: str) -> None:
     content: `id`, what names the race, which starts anew with another one; `ground` and `racers`, as core.figures.race makes
         them; `x` and `y`, the part that is drawn, (low, high) each; `minima`, (x, y) each; `about`, the picture in words.
     """
-    # in a tuple, as none of its lists and dicts is a table: see pages.parts.shell.links
+    # in a tuple, as none of its lists and dicts is a table: see pages.parts.shell.sent
     _component(data={"content": (content,)}, key=key, height="content")

@@ -1,6 +1,5 @@
 """Second view: what transform does to an image and target_transform to a label, before and after."""
 
-import pandas as pd
 import streamlit as st
 import torch
 
@@ -24,6 +23,7 @@ from pages.parts.learn.questions import LOADING
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.streamlit_private import came_by_history
 from pages.parts.widgets.pictures import picture_grid
+from pages.parts.widgets.table import draw_table, rows_table
 
 NO_STEPS = "none"  # in the address
 
@@ -71,7 +71,7 @@ def _image(item: Item, seen: bool) -> tuple[list[str], float, float, Way]:
     if not seen:
         covered()
         return names, mean, std, way
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "After": stage.code or "Image.open(path)", "What it is": stage.kind, "Shape": stage.shape, "Numbers": stage.dtype,
         "Smallest": f"{stage.low:.4g}", "Largest": f"{stage.high:.4g}", "Mean": f"{stage.mean:.4g}"} for stage in way.stages]),
         hide_index=True, height="content", key="loading.stages")

@@ -1,7 +1,6 @@
 """The lab on linear regression: its pictures, one function each."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.figures.in_words import in_words
@@ -10,6 +9,7 @@ from core.labs.linear_regression import NAMES, TRUE, Bowl, Path, descend, ground
 from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import REGRESSION
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import columns_table, draw_table
 
 PATH = "pages/learn_linear_regression.py"
 STILL = {"displayModeBar": False}
@@ -29,11 +29,11 @@ def converge(surface: Bowl, path: Path) -> None:
         return
     step = choose_step(path)
     now = path.points[step]
-    st.dataframe(pd.DataFrame({"Number": NAMES, "Now": [f"{value:.4f}" for value in now],
-                               "True": [f"{value:g}" for value in TRUE],
-                               "Least squares": [f"{value:.4f}" for value in surface.best],
-                               "Off by": [f"{abs(a - b):.4f}" for a, b in zip(now, TRUE, strict=True)]}),
-                 hide_index=True, height="content", key="regression.table")
+    draw_table(columns_table({"Number": NAMES, "Now": [f"{value:.4f}" for value in now],
+                              "True": [f"{value:g}" for value in TRUE],
+                              "Least squares": [f"{value:.4f}" for value in surface.best],
+                              "Off by": [f"{abs(a - b):.4f}" for a, b in zip(now, TRUE, strict=True)]}),
+               hide_index=True, height="content", key="regression.table")
     left, right = st.columns(2)
     with left:
         figure = weights_figure(path, step)

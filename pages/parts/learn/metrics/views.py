@@ -1,7 +1,6 @@
 """The lab on metrics: its topics, one function each. Each returns the code that prints what it shows, or None."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.evaluation.metrics import class_table
@@ -26,6 +25,7 @@ from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.metrics.table import PATH, choose_numbers, show_figures
 from pages.parts.learn.questions import METRICS
 from pages.parts.shell.markdown import as_text
+from pages.parts.widgets.table import draw_table, rows_table
 
 STILL = {"displayModeBar": False}
 FIGURES: dict[str, Share] = {"Precision": "precision", "Recall": "recall", "F1": "f1"}
@@ -53,7 +53,7 @@ def averages_section(table: Table, positive: str) -> str:
     """One figure for each class, and three ways to make one of them."""
     predict(PATH, METRICS["average"])
     rows = class_table(table.counts, table.classes)
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Class": row.name, "Precision": _digits(row.precision), "Recall": _digits(row.recall), "F1": _digits(row.f1),
         "Support nₖ": row.support} for row in rows]), hide_index=True, height="content", key="metrics.rows")
     st.markdown("**Macro**: the mean over the K classes, a rare class counts as much as a frequent one. **Weighted**: each class "

@@ -1,6 +1,5 @@
 """The lab on text, second half: what the table has learned, what decided an answer, and what a bag can't know."""
 
-import pandas as pd
 import streamlit as st
 from torch import nn
 
@@ -14,6 +13,7 @@ from pages.parts.learn.text.words import review
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_text.py"
 BEFORE, AFTER = "Before training", "After training"
@@ -142,4 +142,4 @@ def order_section(server: Services, subject: TextModel) -> None:
 
 
 def _table(rows: list[dict[str, str]], key: str) -> None:
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height="content", key=key)
+    draw_table(rows_table(rows), hide_index=True, height="content", key=key)

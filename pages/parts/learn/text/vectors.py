@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.config import RunConfig
@@ -28,6 +27,7 @@ from pages.parts.learn.text.subject import TextModel, guess
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_text.py"
 STILL = {"displayModeBar": False}
@@ -123,10 +123,10 @@ def _comparison(subject: TextModel, vectors: WordVectors) -> None:
                                                          "frozen_first": 0, "rate_below_last": 1.0})
     digest = hashlib.sha256(vectors.values.numpy().tobytes() + " ".join(vectors.words).encode()).hexdigest()
     runs = _runs(subject, vectors, subject.config.model_copy(update={"training": training}), digest)
-    st.dataframe(pd.DataFrame([{"Table of words": run.name, "Trainable": run.count.trainable, "Frozen": run.count.frozen,
-                                "Test accuracy": percent(run.test, 1)} for run in runs]), hide_index=True, height="content",
-                 key="text.vectors_table",
-                 column_config={name: st.column_config.NumberColumn(format="localized") for name in ("Trainable", "Frozen")})
+    draw_table(rows_table([{"Table of words": run.name, "Trainable": run.count.trainable, "Frozen": run.count.frozen,
+                            "Test accuracy": percent(run.test, 1)} for run in runs]), hide_index=True, height="content",
+               key="text.vectors_table",
+               column_config={name: st.column_config.NumberColumn(format="localized") for name in ("Trainable", "Frozen")})
     figure = lines(np.arange(1, len(runs[0].validation) + 1), {run.name: list(run.validation) for run in runs}, "epoch",
                    "accuracy on validation texts")
     st.plotly_chart(figure, key="text.vectors_curves", config=STILL, alt=in_words(figure, "Accuracy over epochs"))

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import streamlit as st
 
 from core.data import DATASETS, DataError
@@ -26,6 +25,7 @@ from pages.parts.shell.markdown import as_text
 from pages.parts.shell.notices import refuse
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 if TYPE_CHECKING:
     from pages.parts.shell.streamlit_private import UploadedFile
@@ -108,7 +108,7 @@ def vocabulary_section(server: Services, subject: TextModel) -> None:
 
     rows = [{"Number": number, "Word": word, "Count": count} | of_classes(number)
             for number, (word, count) in enumerate(zip(vocabulary.words[:2000], vocabulary.counts, strict=False), start=FIRST)]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, height=360, key="text.vocabulary")
+    draw_table(rows_table(rows), hide_index=True, height=360, key="text.vocabulary")
     once = sum(count == 1 for count in vocabulary.counts)
     st.caption(f"Number {END} stands where a text has ended, number {UNKNOWN} for every word that is not here. {once:,} words "
                f"were seen once: the network can only memorise them. In how many {subject.what}s a word stands is counted from "

@@ -1,7 +1,6 @@
 """The lab on transfer learning: its topics, one function each."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from core.errors import reason
@@ -30,6 +29,7 @@ from pages.parts.runs.start import start
 from pages.parts.shell.markdown import as_text
 from pages.parts.shell.services import Services
 from pages.parts.widgets.metrics import metrics_row
+from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_transfer.py"
 STILL = {"displayModeBar": False}
@@ -82,7 +82,7 @@ def compare_section(server: Services) -> str | None:
     tested = min(MOST_TEST, len(data.test))
     metrics_row({way.name: (percent(way.accuracies[-1], 1), f"Of {tested} test images of the new classes, after the last step.")
                  for way in ways})
-    st.dataframe(pd.DataFrame([{
+    draw_table(rows_table([{
         "Network": way.name, "Trainable": way.count.trainable, "Frozen": way.count.frozen,
         "Before the first step": percent(way.accuracies[0], 1), "After the last": percent(way.accuracies[-1], 1)}
         for way in ways]), hide_index=True, height="content", key="transfer.table",
