@@ -34,7 +34,8 @@ from tests.other_hands import Hand, drawn, hands
 from tests.strokes import VARIANTS, draw
 
 CANVAS = 280
-NAMES = {"mnist-cnn-fast": "no augmentation", "mnist-handwriting": "the default augmentation",
+NAMES = {"mnist-cnn-fast": "no augmentation", "mnist-cnn-record": "no augmentation, label smoothing",
+         "mnist-handwriting": "the default augmentation",
          "digits-quick": "varied copies, some of them written anew; no MNIST"}
 AIMS = {"its own test images": 99.0, "scikit-learn's digits": 93.0, "drawn strokes": 98.0, "other hands": 98.0}
 

@@ -82,10 +82,9 @@ def test_core_knows_no_pages_and_no_streamlit(path):
 
 # Each line may import what stands above it, and nothing beside or below it; a name stands for all that is below that package.
 LAYERS = [
-    ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.lazy_modules",
-     "core.notes_differ", "core.sign_in", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard",
-     "core.version",
-     "core.wording"),
+    ("core.cgroups", "core.errors", "core.fields", "core.files", "core.hooks", "core.lazy_modules", "core.notes_differ",
+     "core.pieces", "core.sign_in", "core.sinks", "core.subprocesses", "core.torch_private", "core.torchvision_guard",
+     "core.version", "core.wording"),
     ("core.importing", "core.lean_torch", "core.limits"),
     ("core.actors", "core.devices", "core.importance_child", "core.memory", "core.metrics_child", "core.settings",
      "core.sink_child", "core.tsne_child"),

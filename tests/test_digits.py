@@ -47,6 +47,9 @@ def test_copies_are_other_handwritings_of_the_same_digits(loaded):
     copies = vary(images[:100], copies=3, seed=1)
     assert copies.shape == (300, 28, 28) and copies.dtype == np.uint8
     assert np.array_equal(copies, vary(images[:100], copies=3, seed=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.data.sources.digits.AT_ONCE", 70)
+        assert np.array_equal(copies, vary(images[:100], copies=3, seed=1)), "however many are made at a time"
     assert not np.array_equal(copies, vary(images[:100], copies=3, seed=2))
     assert not np.array_equal(copies[:100], copies[100:200])
     assert (copies.max(axis=(1, 2)) == 255).all()

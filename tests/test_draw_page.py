@@ -466,7 +466,7 @@ def test_the_page_never_waits_for_what_the_training_process_works_out(at, models
     st.cache_resource.clear()
     server = replace(services_of(page), settings=replace(services_of(page).settings, workers=1))
     monkeypatch.setattr("pages.parts.shell.services.services", lambda: server)
-    monkeypatch.setattr("core.runs.ood_reference.learn_reference", lambda *_: pytest.fail("the page works it out"))
+    monkeypatch.setattr("core.runs.ood_reference.reference_in_pieces", lambda *_: pytest.fail("the page works it out"))
     page = on_canvas(at(), strokes(7))
     assert bars(page)[0]["values"][0] is not None and any("as soon as" in one.value for one in page.caption)
     assert take_wanted(models["store"]) == run

@@ -27,6 +27,7 @@ def test_a_worker_trains_without_libraries_of_pages(tmp_path):
     """From its start, with nothing prepared, to the end of a run on varied digits."""
     code = f"""
 from pathlib import Path
+import torch
 from core.config import RunConfig
 from core.data import default_config
 from core.runs import RunStore
@@ -35,7 +36,7 @@ from core.runs.execute import execute
 from core.settings import Settings
 place = Path({str(tmp_path)!r})
 settings = Settings(place / "data", place / "runs", place / "cache")
-warm_up(settings)
+warm_up(settings, torch.device("cpu"))
 store = RunStore(settings.runs_dir)
 store.create(RunConfig(data=default_config("digits")).with_values({{"training.epochs": 1}}), "ann")
 assert execute(store, store.claim("me"), settings).status == "finished"

@@ -26,7 +26,7 @@ from core.settings import Settings
 
 settings, config = Settings.from_environment(), read_config(sys.argv[1])
 torch.set_num_threads(1)
-warm_up(settings)
+warm_up(settings, torch.device("cpu"))
 
 def say(text):
     os.write(1, (text + chr(10)).encode())

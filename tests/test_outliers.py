@@ -7,6 +7,7 @@ import torch
 from core.data.drawing import pen, place_like_mnist
 from core.evaluation.ood import synthetic
 from core.evaluation.ood.glyphs import ALIKE, GLYPHS
+from core.pieces import finish
 
 
 def test_each_glyph_is_strokes_on_the_grid():
@@ -22,14 +23,16 @@ def test_what_may_be_one_of_the_classes_is_not_among_the_names():
     assert not set("Aa") & set(synthetic.glyph_names(["a"])) and "A" in synthetic.glyph_names(["T-shirt", "Bag"])
     everything = [sign for group in ALIKE for sign in group] + list(GLYPHS)
     assert synthetic.glyph_names(everything) == []
-    assert synthetic.glyphs([], 5, np.random.default_rng(0))[0].shape == (0, 1, 28, 28)
+    assert finish(synthetic.glyphs([], 5, np.random.default_rng(0)))[0].shape == (0, 1, 28, 28)
 
 
 def made(kind: str, count: int, seed: int, size: int = 28) -> torch.Tensor:
     random = np.random.default_rng(seed)
     if kind == "glyphs":
-        return synthetic.glyphs(["A", "n", "@"], count, random, size)[0]
-    return getattr(synthetic, kind)(count, random, size)
+        return finish(synthetic.glyphs(["A", "n", "@"], count, random, size))[0]
+    if kind == "shapes":
+        return synthetic.shapes(count, random, size)
+    return finish(getattr(synthetic, kind)(count, random, size))
 
 
 @pytest.mark.parametrize("kind", ["glyphs", "strokes", "scribbles", "shapes"])
@@ -47,7 +50,7 @@ def test_they_have_the_form_of_mnist(kind, size):
 
 def test_a_line_is_as_long_and_wide_as_its_pen_says():
     upright = np.array([[0.0, 0.0], [0.0, 1.0]])
-    image = synthetic.draw([[upright]], np.array([0.2]))[0, 0]
+    image = finish(synthetic.draw([[upright]], np.array([0.2])))[0, 0]
     assert image.sum(0).max() == pytest.approx(20, abs=0.6)  # 20 pixels long with its round ends
     assert image[14].sum() == pytest.approx(4, abs=0.05)  # and a fifth of that wide
     assert image.sum() == pytest.approx(16 * 4 + np.pi * 4, rel=0.03)
@@ -88,7 +91,7 @@ def test_joined_up_glyphs_are_led_in_from_the_left_and_out_to_the_right(monkeypa
     def lean(share: float) -> float:
         """How much further right the ink is at the bottom than at the top, in pixels, on average over 200 hands."""
         monkeypatch.setattr(synthetic, "LED", share)
-        images = synthetic.glyphs(["line"], 200, np.random.default_rng(0))[0][:, 0].numpy()
+        images = finish(synthetic.glyphs(["line"], 200, np.random.default_rng(0)))[0][:, 0].numpy()
         found = [np.argwhere(image > 0.5) for image in images]
         return float(np.mean([ink[ink[:, 0] >= ink[:, 0].max() - 4, 1].mean() - ink[ink[:, 0] <= ink[:, 0].min() + 4, 1].mean()
                               for ink in found]))

@@ -39,6 +39,7 @@ from core.evaluation.ood.views import (
     features,
     features_and_answers,
 )
+from core.pieces import finish
 from core.presets import PRESETS
 from core.runs import RunNotFound, RunStore, load_model, ood_reference
 from core.runs.checkpoints import checkpoint_path
@@ -299,7 +300,7 @@ def test_too_few_of_a_class_and_nothing_is_said_of_answers(digits):
 def test_a_judge_learns_and_refuses_damage():
     random = torch.Generator().manual_seed(0)
     familiar, odd = torch.randn(400, 5, generator=random), torch.randn(400, 5, generator=random) + 3
-    judge = learn_judge(familiar[:300], odd[:300], familiar[300:], 0.99)
+    judge = finish(learn_judge(familiar[:300], odd[:300], familiar[300:], 0.99))
     assert (judge.scores(familiar[300:]) <= 1).float().mean() >= 0.98 and (judge.scores(odd[300:]) > 1).float().mean() > 0.9
     usual, limit = judge.scale.tolist()
     assert float(judge.says(familiar[300:]).median()) == pytest.approx(usual)
@@ -363,7 +364,7 @@ def test_what_somebody_waits_for_comes_first_and_once(trained, tmp_path, places,
     assert take_wanted(store) is None
     assert want_reference(store, run_id) and want_reference(store, run_id)  # two visitors
     assert take_wanted(store) == run_id and take_wanted(store) is None
-    work_out(store, run_id, load_model(store, run_id), settings)
+    finish(work_out(store, run_id, load_model(store, run_id), settings))
     assert load_reference(store, run_id) is not None
     for astray in ("0" * 31, "../elsewhere"):
         with pytest.raises(RunNotFound):
@@ -376,7 +377,7 @@ def test_where_there_is_nothing_to_work_out_nobody_asks_again_for_a_while(traine
     model = load_model(store, run_id)
     without = replace(model, config=model.config.with_values({"data.dataset": "mnist"}))  # which is not there
     (store.folder(run_id) / FILE).unlink(missing_ok=True)
-    work_out(store, run_id, without, Settings(tmp_path / "no data", store.path, cache_dir))
+    finish(work_out(store, run_id, without, Settings(tmp_path / "no data", store.path, cache_dir)))
     assert not want_reference(store, run_id) and take_wanted(store) is None
     monkeypatch.setattr(ood_reference, "ASK_AGAIN", -1.0)  # later the data may have come
     assert want_reference(store, run_id)
@@ -399,7 +400,7 @@ def test_runs_with_the_same_weights_and_data_share_the_work(store, settings, mon
     first, second = run_here(store, settings, config), run_here(store, settings, config)
     other = run_here(store, settings, config.with_values({"training.seed": 5}))
     found = reference_of(store, first.id, load_model(store, first.id), settings)
-    monkeypatch.setattr(ood_reference, "learn_reference", lambda *_: pytest.fail("it is worked out twice"))
+    monkeypatch.setattr(ood_reference, "reference_in_pieces", lambda *_: pytest.fail("it is worked out twice"))
     shared = reference_of(store, second.id, load_model(store, second.id), settings)
     assert shared.limits == found.limits and load_reference(store, second.id) is not None
     with pytest.raises(pytest.fail.Exception, match="worked out twice"):
@@ -421,7 +422,7 @@ def test_deleting_takes_it_along(store, settings):
     store.delete(run.id)
     model = nn.Linear(784, 10)
     data = load(tiny().data, settings.data_dir, settings.cache_dir)
-    keep_reference(store, run.id, nn.Sequential(nn.Flatten(), model), data, 0)
+    finish(keep_reference(store, run.id, nn.Sequential(nn.Flatten(), model), data, 0))
     assert not store.folder(run.id).exists()
 
 

@@ -18,6 +18,7 @@ from core.cluster.link import Link
 from core.cluster.slots import Room, Slot
 from core.devices import shares
 from core.errors import reason
+from core.pieces import finish
 from core.process import configured
 from core.runs.database import StoreError
 from core.runs.ood_reference import take_wanted
@@ -204,7 +205,7 @@ def main() -> None:
         os.nice(10)
     run_id, data, runs, cache = json.loads(sys.argv[1])
     settings = Settings(Path(data), Path(runs), Path(cache))
-    look_back_at(RunStore(settings.runs_dir, SECONDS_OF_PATIENCE), run_id, settings, is_wanted=True)
+    finish(look_back_at(RunStore(settings.runs_dir, SECONDS_OF_PATIENCE), run_id, settings, is_wanted=True))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Training:
     def _work(self, ready: threading.Event) -> None:
         torch.set_flush_denormal(True)  # a setting of each thread; those that PyTorch starts take it from this one
         with suppress(Exception):  # each run says what is wrong
-            warm_up(self._settings)
+            warm_up(self._settings, self.device)
         ready.set()
         while True:
             run, files, data, channel = self._jobs.get()

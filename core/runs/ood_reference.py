@@ -11,8 +11,9 @@ from torch import nn
 
 from core.data import DataError, Dataset, load
 from core.evaluation.ood.classifier import Judge
-from core.evaluation.ood.score import ANSWER, OODReference, can_have_reference, learn_reference
+from core.evaluation.ood.score import ANSWER, OODReference, can_have_reference, reference_in_pieces
 from core.files import write_atomically
+from core.pieces import Pieces, finish
 from core.runs.checkpoints import UNREADABLE, CheckpointError, checkpoint_path, read_tensors
 from core.runs.evaluations import weights_stamp
 from core.runs.records import RunNotFound
@@ -31,12 +32,14 @@ MOST_ALIKE = 50  # runs whose weights are compared: reading one takes a millisec
 ASK_AGAIN = 600.0  # seconds; data that was not there may have come meanwhile
 
 
-def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int) -> OODReference | None:
-    """Work it out and keep it. None where there is nothing to compare. What can't be written is worked out again next time."""
+def keep_reference(store: RunStore, run_id: str, model: nn.Module, data: Dataset, variations: int
+                   ) -> Pieces[OODReference | None]:
+    """Work it out and keep it; given up halfway, nothing of it is kept. None where there is nothing to compare. What can't be
+    written is worked out again next time."""
     if not can_have_reference(data):
         return None
-    found = learn_reference(model, data, variations)
-    _keep(store, run_id, found)
+    found = yield from reference_in_pieces(model, data, variations)
+    _keep(store, run_id, found)  # in one piece
     return found
 
 
@@ -109,9 +112,9 @@ def take_wanted(store: RunStore) -> str | None:
     return None
 
 
-def work_out(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> None:
-    """reference_of() for whoever waits; where there is none, that is written down."""
-    found = reference_of(store, run_id, model, settings)
+def work_out(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> Pieces[None]:
+    """reference_of() as work that can be given up; where there is none, that is written down for whoever waits."""
+    found = yield from _worked_out(store, run_id, model, settings)
     if (found is None or load_reference(store, run_id) is None) and store.folder(run_id).exists():
         stamp = json.dumps(list(weights_stamp(store, run_id))).encode()
         with suppress(OSError):
@@ -124,9 +127,13 @@ def reference_of(store: RunStore, run_id: str, model: TrainedModel, settings: Se
 
     Of a run of an earlier version it is worked out again, or is what was kept then, where the images are not there.
     """
+    return finish(_worked_out(store, run_id, model, settings))
+
+
+def _worked_out(store: RunStore, run_id: str, model: TrainedModel, settings: Settings) -> Pieces[OODReference | None]:
     if kept := load_reference(store, run_id):
         return kept
-    if found := _of_the_same_weights(store, run_id, model):
+    if found := (yield from _of_the_same_weights(store, run_id, model)):
         _keep(store, run_id, found)
         return found
     try:
@@ -137,10 +144,10 @@ def reference_of(store: RunStore, run_id: str, model: TrainedModel, settings: Se
         return load_reference(store, run_id, oldest=1)
     if data.input_shape != model.input_shape:
         return None
-    return keep_reference(store, run_id, model.model, data, model.config.data.variations)
+    return (yield from keep_reference(store, run_id, model.model, data, model.config.data.variations))
 
 
-def _of_the_same_weights(store: RunStore, run_id: str, model: TrainedModel) -> OODReference | None:
+def _of_the_same_weights(store: RunStore, run_id: str, model: TrainedModel) -> Pieces[OODReference | None]:
     """What was kept for another run of the same config whose weights are the same to the bit: a class that presses one button
     trains thirty such runs.
 
@@ -148,6 +155,7 @@ def _of_the_same_weights(store: RunStore, run_id: str, model: TrainedModel) -> O
     """
     weights = model.model.state_dict()
     for other in store.like(run_id)[:MOST_ALIKE]:
+        yield
         with suppress(CheckpointError, RunNotFound, OSError, *UNREADABLE):  # deleted meanwhile, or damaged
             if (found := load_reference(store, other)) is None:
                 continue

@@ -12,18 +12,21 @@ import os
 import sys
 import threading
 import time
+import traceback
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 
 import torch
+from torch import nn
 
 from core.config import RunConfig
-from core.data import default_config
+from core.data import Dataset, default_config
 from core.errors import reason
 from core.memory import trim_heap
 from core.models import CNNConfig
+from core.pieces import Pieces
 from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
@@ -33,11 +36,12 @@ from core.runs.records import Run, RunNotFound
 from core.runs.store import RunStore
 from core.runs.store_queue import INTERRUPTED
 from core.settings import Settings
-from core.training import fit, prepare
+from core.training import build_for, fit, prepare
 
 SECONDS_PER_HEARTBEAT = 1.0
 SECONDS_OF_PATIENCE = 60.0  # for others who are writing: a run that has trained for hours must not fail for that
 SECONDS_BEFORE_LOOKING_BACK = 0.5
+MOST_ENDED = 3  # runs that are looked back at once nothing trains; an earlier one of a search is when somebody looks at it
 SECONDS_TO_LEAVE = 2.0  # after the server has gone
 
 
@@ -49,7 +53,7 @@ class Worker:
         self.store = RunStore(settings.runs_dir, SECONDS_OF_PATIENCE, in_turns=settings.hosted)
         self.labs = LabAnswers(self.store, settings)
         self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
-        self.ended: SimpleQueue[str] = SimpleQueue()
+        self.ended: deque[str] = deque(maxlen=MOST_ENDED)
         self.failed: dict[str, str] = {}  # shortcuts of its device that no run needs to try again
         self.unsaid = ""  # how its last run ended, where that could not be written down yet
 
@@ -57,7 +61,7 @@ class Worker:
         threading.Thread(target=self.watch_lifeline, daemon=True).start()
         threading.Thread(target=self.beat, daemon=True).start()
         threading.Thread(target=self.look_back, daemon=True).start()
-        warm_up(self.settings)
+        warm_up(self.settings, self.device)
         while not self.leaving.is_set():
             self.wake.clear()
             run = self.next_run()
@@ -77,7 +81,7 @@ class Worker:
             except StoreError as error:
                 self.unsaid = reason(error)
             trim_heap()
-            self.ended.put(run.id)
+            self.ended.append(run.id)
 
     def next_run(self) -> Run | None:
         """The next run of the queue; None where there is none, or the store can't be used just now: it is asked again."""
@@ -91,17 +95,33 @@ class Worker:
 
     def look_back(self) -> None:
         """What a run's training images look like to its network, while nothing trains: for runs that somebody looks at first,
-        then for those that have ended.
-
-        A run that comes meanwhile is not kept waiting; it shares the cores for a second or two.
-        """
+        then for the last that have ended, the newest first."""
         while not self.leaving.wait(SECONDS_BEFORE_LOOKING_BACK):
             if not self.idle.is_set():
                 continue
-            wanted = take_wanted(self.store)
-            run_id = wanted or (None if self.ended.empty() else self.ended.get())
-            if run_id is not None:
-                look_back_at(self.store, run_id, self.settings, is_wanted=wanted is not None)
+            if wanted := take_wanted(self.store):
+                self.looks_back_at(wanted, is_wanted=True)
+            elif self.ended:
+                run_id = self.ended.pop()
+                if not self.looks_back_at(run_id, is_wanted=False):
+                    self.ended.append(run_id)  # it comes after the run for which it was given up
+
+    def looks_back_at(self, run_id: str, is_wanted: bool) -> bool:
+        """Whether it got to the end. When a run begins, what nobody waits for is given up, all that it holds in memory with it,
+        until nothing trains; what somebody waits for goes on, and rests after each piece for as long as that took."""
+        pieces, given_up, began = look_back_at(self.store, run_id, self.settings, is_wanted), False, time.monotonic()
+        try:
+            for _ in pieces:
+                if not self.idle.is_set():
+                    if given_up := not is_wanted:
+                        break
+                    time.sleep(time.monotonic() - began)
+                began = time.monotonic()
+        except Exception:  # too little memory, say: later runs are to be looked back at all the same
+            traceback.print_exc()
+        pieces.close()
+        trim_heap()
+        return not given_up
 
     def watch_lifeline(self) -> None:
         for _ in sys.stdin.buffer:
@@ -126,27 +146,38 @@ class Worker:
                 continue  # a full disk now may be free in a second; silence is what tells the engine
 
 
-def look_back_at(store: RunStore, run_id: str, settings: Settings, is_wanted: bool) -> None:
-    """Work out what a run's training images look like to its network, where it has finished or somebody waits for it."""
+def look_back_at(store: RunStore, run_id: str, settings: Settings, is_wanted: bool) -> Pieces[None]:
+    """Work out what a run's training images look like to its network, where it has finished or somebody waits for it.
+
+    Given up between two pieces it leaves nothing behind.
+    """
     with suppress(StoreError, RunNotFound, CheckpointError):  # deleted, or it has kept no weights
         if is_wanted or store.get(run_id).status == "finished":
-            work_out(store, run_id, load_model(store, run_id), settings)
-    trim_heap()
+            yield from work_out(store, run_id, load_model(store, run_id), settings)
 
 
-def warm_up(settings: Settings) -> None:
-    """Do everything once that is slow the first time: kernels are chosen, threads started, files mapped."""
+def warm_up(settings: Settings, device: torch.device) -> None:
+    """Do everything once that is slow the first time: kernels are chosen, threads started, files mapped, and a GPU's libraries
+    loaded. Where the device can't be used, the processor is warmed up, and each run says what is wrong."""
     config = RunConfig(data=default_config("digits"), model=CNNConfig(channels=(8,), fc_width=16))
     try:
         data, model = prepare(config, settings.data_dir, settings.cache_dir)
     except ValueError:
         return  # without data there is nothing to warm up on; runs will say what is missing
-    for number, _ in enumerate(fit(config, data, model, torch.device("cpu"))):
-        if number > 2:
-            break
+    try:
+        _take_steps(config, data, model, device)
+    except Exception:  # whatever a driver raises
+        if device.type != "cpu":
+            _take_steps(config, data, build_for(config, data), torch.device("cpu"))
     gc.collect()
     gc.freeze()  # what is imported by now stays; collecting it again and again took 100 ms each time
     trim_heap()  # with an empty cache the digits were prepared here
+
+
+def _take_steps(config: RunConfig, data: Dataset, model: nn.Module, device: torch.device) -> None:
+    for number, _ in enumerate(fit(config, data, model, device)):
+        if number > 2:
+            break
 
 
 def main() -> None:

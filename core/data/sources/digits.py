@@ -33,6 +33,7 @@ TURN = 15.0  # degrees
 WIDTH = (0.5, 1.5)  # times as wide
 WOBBLE = 0.12  # standard deviation of how far each of 4×4 points of the frame moves, in half frames
 EDGE = (0.5, 0.9)  # where ink starts when a copy's strokes are thinned: higher is thinner
+AT_ONCE = 500  # copies; all 5,000 of a first start took 100 MB more
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -80,10 +81,13 @@ def vary(images: np.ndarray, copies: int = 4, seed: int = 0) -> np.ndarray:
     if not len(images) * copies:
         return images[:0].copy()
     generator = torch.Generator().manual_seed(seed)
-    ink = torch.from_numpy(images).float().div(255)[:, None].repeat(copies, 1, 1, 1)  # (copies·N, 1, 28, 28)
-    varied = _thin(_bend(ink, generator), generator)[:, 0].numpy()
-    placed = np.stack([place_like_mnist(np.where(one < 0.1, 0, one)) for one in varied])
-    return np.rint(placed * 255).astype(np.uint8)
+    found = np.empty((copies * len(images), *images.shape[1:]), np.uint8)
+    ways = torch.arange(len(found)), *_bends(len(found), generator), _uniform(len(found), *EDGE, generator)
+    for rows, matrix, wobble, level in zip(*(way.split(AT_ONCE) for way in ways), strict=True):
+        ink = torch.from_numpy(images[rows % len(images)]).float().div_(255)[:, None]  # (n, 1, 28, 28)
+        for row, one in zip(rows.tolist(), _thin(_bend(ink, matrix, wobble), level)[:, 0].numpy(), strict=True):
+            found[row] = np.rint(place_like_mnist(np.where(one < 0.1, 0, one)) * 255)
+    return found
 
 
 def _enlarge(ink: np.ndarray) -> np.ndarray:
@@ -94,26 +98,31 @@ def _enlarge(ink: np.ndarray) -> np.ndarray:
     return place(((fitted - 0.5) * CONTRAST + 0.5).clip(0, 1))[0]
 
 
-def _bend(ink: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(N, 1, H, W) → the same, each image with a slant, turn, width and unsteady hand of its own."""
-    turn = _uniform(ink, -math.radians(TURN), math.radians(TURN), generator)
-    slant = _uniform(ink, -SLANT, SLANT, generator)
-    width, height = _uniform(ink, *WIDTH, generator), _uniform(ink, 0.9, 1.0, generator)
+def _bends(count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each of `count` copies a slant, turn and width of its own, as a matrix (count, 2, 3), and an unsteady hand: how far
+    each of 4×4 points moves, (count, 2, 4, 4)."""
+    turn = _uniform(count, -math.radians(TURN), math.radians(TURN), generator)
+    slant = _uniform(count, -SLANT, SLANT, generator)
+    width, height = _uniform(count, *WIDTH, generator), _uniform(count, 0.9, 1.0, generator)
     rows = [torch.stack([turn.cos() / width, slant - turn.sin() / width], dim=1),  # where each new pixel comes from
             torch.stack([turn.sin() / height, turn.cos() / height], dim=1)]
-    matrix = F.pad(torch.stack(rows, dim=1), (0, 1))  # (N, 2, 3); the last column, 0, is the shift
+    matrix = F.pad(torch.stack(rows, dim=1), (0, 1))  # the last column, 0, is the shift
+    return matrix, torch.randn(count, 2, 4, 4, generator=generator) * WOBBLE
+
+
+def _bend(ink: torch.Tensor, matrix: torch.Tensor, wobble: torch.Tensor) -> torch.Tensor:
+    """(N, 1, H, W) → the same, each image in a way of its own (_bends)."""
     grid = F.affine_grid(matrix, list(ink.shape), align_corners=False)  # (N, H, W, 2), from −1 to 1 across the frame
-    wobble = torch.randn(len(ink), 2, 4, 4, generator=generator) * WOBBLE
     smooth = F.interpolate(wobble, size=ink.shape[-2:], mode="bicubic", align_corners=True)
     return F.grid_sample(ink, grid + smooth.permute(0, 2, 3, 1), align_corners=False)
 
 
-def _thin(ink: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """(N, 1, H, W) → the same, strokes cut at a level of their own: what blurring leaves above it is a stroke's core."""
+def _thin(ink: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """(N, 1, H, W) → the same, strokes cut at a level (N,) of their own: what blurring leaves above it is a stroke's core."""
     blurred = 0.75 * F.avg_pool2d(ink, 3, stride=1, padding=1) + 0.25 * ink
-    level = _uniform(ink, *EDGE, generator)[:, None, None, None]
-    return (4 * (blurred / blurred.amax((1, 2, 3), keepdim=True).clamp_min(1e-6) - level) + 0.5).clamp(0, 1)
+    inked = blurred / blurred.amax((1, 2, 3), keepdim=True).clamp_min(1e-6)
+    return (4 * (inked - level[:, None, None, None]) + 0.5).clamp(0, 1)
 
 
-def _uniform(ink: torch.Tensor, low: float, high: float, generator: torch.Generator) -> torch.Tensor:
-    return low + (high - low) * torch.rand(len(ink), generator=generator)
+def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> torch.Tensor:
+    return low + (high - low) * torch.rand(count, generator=generator)

@@ -45,6 +45,7 @@ from core.evaluation.ood.views import (
     view,
 )
 from core.memory import drop_mapped_pages, trim_heap
+from core.pieces import Pieces, finish
 
 SHARE = 0.99  # of held-out images that count as familiar
 TRAINING, HELD_OUT = 3000, 2000  # images of each that are looked at
@@ -59,7 +60,8 @@ BEYOND = 0.998  # of held-out images that stay below the limit of each distance,
 # finds no clean drawing unlike its own without, and with MORE_PATIENCE 10 to 20 % less of the letters
 PATIENCE, MORE_PATIENCE, MANY = 1.1, 1.25, 5000
 ODD = {"glyphs": 2200, "strokes": 450, "scribbles": 250, "shapes": 100}  # pictures made up
-NUMBERS_AT_ONCE, MOST_NUMBERS = 1_000_000, 40_000_000  # of images that are looked at together, and of all of a split
+PIECE = 500  # images that the judge's evidence is gathered from at once
+NUMBERS_AT_ONCE, MOST_NUMBERS = 500 * 28 * 28, 40_000_000  # of images that are looked at together, and of all of a split
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,34 +121,38 @@ def learn_reference(model: nn.Module, data: Dataset, variations: int = 0, leave_
             validation images then, as copies are further apart.
         leave_out: glyphs that the judge is not to learn from, to measure how it fares with letters it has never seen.
     """
+    return finish(reference_in_pieces(model, data, variations, leave_out))
+
+
+def reference_in_pieces(model: nn.Module, data: Dataset, variations: int = 0, leave_out: Collection[str] = ()
+                        ) -> Pieces[OODReference]:
+    """learn_reference() as work that can be given up: 140 pieces or so, the longest a twentieth of it."""
     judged = can_be_judged(data)
     kinds = [kind for kind in NEIGHBOUR if kind != "features" or not judged]  # else the judge sees to them, and better
     at_most = _so_many(TRAINING, data), _so_many(HELD_OUT, data)
-    looked = _look(model, data, data.train, at_most[0])
-    held_out = _look(model, data, data.validation, at_most[1], variations)
-    drop_mapped_pages(data.train.images)
-    received, others, answers = looked.received, held_out.received, held_out.answers
+    looked = yield from _look(model, data, data.train, at_most[0])
+    held_out = yield from _look(model, data, data.validation, at_most[1], variations)
     seen, usual = ({kind: one.view(kind) for kind in kinds} for one in (looked, held_out))
-    apart = {kind: distances(usual[kind], seen[kind], NEIGHBOUR[kind]) for kind in kinds}
+    apart = {}
+    for kind in kinds:
+        apart[kind] = distances(usual[kind], seen[kind], NEIGHBOUR[kind])
+        yield
     share = BEYOND if judged else 1 - (1 - SHARE) / len(kinds)
     limits = {kind: max(float(found.quantile(share)), 1e-6) for kind, found in apart.items()}
     scores = [apart[kind] / limits[kind] for kind in kinds]
     judge = None
     if judged:
-        train = _some(data.train, at_most[0])
-        drop_mapped_pages(data.train.images)  # the system has mapped all that lies between those few
         odd = _made_up([*data.source_classes, *data.classes], leave_out, seen["directions"],
-                       float(apart["directions"].quantile(0.9)), train.shape[-1])
-        trim_heap()  # a training process keeps what is freed, and may train something else meanwhile: 410 MB at most, not 430
-        evidence = torch.cat([others, usual["directions"]], 1)
-        judge = _learn_judge(model, data, torch.cat([received, seen["directions"]], 1), train, odd, evidence)
+                       float(apart["directions"].quantile(0.9)), data.input_shape[-1])
+        evidence = torch.cat([held_out.received, usual["directions"]], 1)
+        judge = yield from _learn_judge(model, data, looked, at_most[0], odd, evidence)
         scores.append(judge.scores(evidence))
         trim_heap()
     together = max(float(torch.stack(scores).amax(0).quantile(SHARE)), 1e-6)  # they are not independent: one last step to SHARE
     limits = {kind: limit * together for kind, limit in limits.items()}
     agree = {kind: looked.view(kind) for kind in AGREE_IN}
     labels = _some_labels(data.train, at_most[0])
-    limit = _answer_limit({kind: held_out.view(kind) for kind in AGREE_IN}, agree, answers, labels, data)
+    limit = _answer_limit({kind: held_out.view(kind) for kind in AGREE_IN}, agree, held_out.answers, labels, data)
     return OODReference(seen | agree, limits if limit is None else limits | {ANSWER: limit},
                         judge and judge.with_limit(together * _patience(data, variations)), None if limit is None else labels)
 
@@ -164,19 +170,22 @@ class _Looked:
         return {"features": F.normalize(self.received, dim=1), "ink": self.ink, "directions": self.directions}[kind]
 
 
-def _look(model: nn.Module, data: Dataset, split: Split, count: int, variations: int = 0) -> _Looked:
+def _look(model: nn.Module, data: Dataset, split: Split, count: int, variations: int = 0) -> Pieces[_Looked]:
     """Look at that many images of a split, of large ones at fewer, and not at all of them at once. variations: at copies of them,
     too."""
     at_once = max(1, NUMBERS_AT_ONCE // prod(data.input_shape))
-    images: Iterable[Tensor] = (split.take(part)[0].float().div_(255) for part in _spread(split, count).split(at_once))
+    images: Iterable[Tensor] = (_taken(split, part) for part in _spread(split, count).split(at_once))
     if variations:
         from core.data.sources.digits import vary  # here: only varied digits need it
 
         written = torch.cat(list(images))
+        yield
         copies = vary(written.mul(255).byte()[:, 0].numpy(), variations)
         images = [written, torch.from_numpy(copies)[:, None].float() / 255]
-    found = [(*features_and_answers(model, some, data.mean, data.std), view("ink", some, some), directions(some))
-             for some in images]
+    found = []
+    for some in images:
+        yield
+        found.append((*features_and_answers(model, some, data.mean, data.std), view("ink", some, some), directions(some)))
     return _Looked(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
@@ -203,7 +212,8 @@ def _answer_limit(usual: dict[str, Tensor], seen: dict[str, Tensor], answers: Te
     return max(float(agreed.quantile(SHARE)), 1.0)
 
 
-def _made_up(classes: Collection[str], leave_out: Collection[str], seen: Tensor, near: float, size: int) -> Tensor:
+def _made_up(classes: Collection[str], leave_out: Collection[str], seen: Tensor, near: float, size: int
+             ) -> Pieces[Tensor]:
     """(N, 1, size, size) pictures to learn from that are none of the classes.
 
     A glyph is left out if its name looks like a class's. So is one of which half of the drawings are as near to training images
@@ -213,32 +223,48 @@ def _made_up(classes: Collection[str], leave_out: Collection[str], seen: Tensor,
 
     random = np.random.default_rng(0)
     names = [name for name in outliers.glyph_names(classes) if name not in leave_out]
-    drawn, which = outliers.glyphs(names, ODD["glyphs"], random, size)
+    drawn, which = yield from outliers.glyphs(names, ODD["glyphs"], random, size)
     close = (distances(directions(drawn), seen, NEIGHBOUR["directions"]) <= near).float()
     alike = torch.bincount(which, weights=close) / torch.bincount(which).clamp_min(1) >= 0.5
-    odd = torch.cat([drawn[~alike[which]], outliers.strokes(ODD["strokes"], random, size),
-                     outliers.scribbles(ODD["scribbles"], random, size), outliers.shapes(ODD["shapes"], random, size)])
+    strokes = yield from outliers.strokes(ODD["strokes"], random, size)
+    scribbles = yield from outliers.scribbles(ODD["scribbles"], random, size)
+    odd = torch.cat([drawn[~alike[which]], strokes, scribbles, outliers.shapes(ODD["shapes"], random, size)])
     return odd[torch.from_numpy(random.permutation(len(odd)))]
 
 
-def _learn_judge(model: nn.Module, data: Dataset, familiar: Tensor, train: Tensor, odd: Tensor, held_out: Tensor) -> Judge:
+def _learn_judge(model: nn.Module, data: Dataset, looked: _Looked, count: int, made_up: Pieces[Tensor], held_out: Tensor
+                 ) -> Pieces[Judge]:
     """Between training images and pictures made up, some of each with strokes of other widths and sharpness.
 
+    Nobody else holds the pictures, and what is freed is given back: a training process would keep it.
+
     Args:
-        familiar: (M, D) evidence on training images; train: those (M, 1, H, W). odd: (N, 1, H, W). held_out: (V, D) evidence,
-            which is features, and directions of strokes.
+        looked: what `count` training images look like. made_up: finds (N, 1, H, W). held_out: (V, D) evidence, which is features,
+            and directions of strokes.
     """
     from core.evaluation.ood.synthetic import restyled
 
-    def evidence(images: Tensor) -> Tensor:
-        return torch.cat([features(model, images, data.mean, data.std), directions(images)], 1)
+    def evidence(images: Tensor) -> Pieces[Tensor]:
+        rows = []
+        for some in images.split(PIECE):
+            yield
+            rows.append(torch.cat([features(model, some, data.mean, data.std), directions(some)], 1))
+        return torch.cat(rows)
 
+    odd = yield from made_up
+    train, familiar = _some(data.train, count), torch.cat([looked.received, looked.directions], 1)
+    trim_heap()
     if mostly_black(train):
         random = np.random.default_rng(1)
-        familiar = torch.cat([familiar, evidence(restyled(train[::2], random))])
+        again = yield from evidence(restyled(train[::2], random))
+        familiar = torch.cat([familiar, again])
+        trim_heap()
         odd = torch.cat([restyled(odd[::3], random), odd[1::3], odd[2::3]])
+    del train
+    rows = yield from evidence(odd)
+    del odd
     trim_heap()
-    return learn_judge(familiar, evidence(odd), held_out, SHARE)
+    return (yield from learn_judge(familiar, rows, held_out, SHARE))
 
 
 def mostly_black(images: Tensor) -> bool:
@@ -253,7 +279,14 @@ def _so_many(count: int, data: Dataset) -> int:
 
 def _some(split: Split, count: int) -> Tensor:
     """At most `count` images of a split, evenly spread, float32 in [0, 1]."""
-    return split.take(_spread(split, count))[0].float().div_(255)
+    return torch.cat([_taken(split, part) for part in _spread(split, count).split(PIECE)])
+
+
+def _taken(split: Split, places: Tensor) -> Tensor:
+    """The images at those places of a split, float32 in [0, 1]."""
+    found = split.take(places)[0].float().div_(255)
+    drop_mapped_pages(split.images)  # the system has mapped all that lies between those few
+    return found
 
 
 def _some_labels(split: Split, count: int) -> Tensor:

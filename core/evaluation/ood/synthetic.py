@@ -13,10 +13,12 @@ from torch.nn import functional as F
 
 from core.data.drawing.pen import Form, Path, by_hand, smooth, strokes_of
 from core.evaluation.ood.glyphs import ALIKE, GLYPHS
+from core.pieces import Pieces
 
 PEN = (0.045, 0.22)  # of the longer side of what is drawn
 LED = 0.25  # of glyphs are joined up
 BATCH = 8  # pictures drawn at once: their distances fit the processor's cache
+PIECE = 64  # pictures after which their drawing can be given up (core.pieces)
 
 
 def glyph_names(classes: Collection[str]) -> list[str]:
@@ -27,7 +29,7 @@ def glyph_names(classes: Collection[str]) -> list[str]:
     return [name for name in GLYPHS if name not in called | looks]
 
 
-def glyphs(names: Sequence[str], count: int, random: np.random.Generator, size: int = 28) -> tuple[Tensor, Tensor]:
+def glyphs(names: Sequence[str], count: int, random: np.random.Generator, size: int = 28) -> Pieces[tuple[Tensor, Tensor]]:
     """Glyphs by unsteady hands: each is bent, turned, slanted, and drawn with a pen of its own.
 
     Images (count, 1, size, size), and for each its place (count,) in names.
@@ -36,22 +38,27 @@ def glyphs(names: Sequence[str], count: int, random: np.random.Generator, size: 
         return torch.zeros(0, 1, size, size), torch.zeros(0, dtype=torch.long)
     forms = [(place, strokes_of(form)) for place, name in enumerate(names) for form in GLYPHS[name]]
     chosen = [forms[i] for i in random.integers(len(forms), size=count)]
-    images = draw([_by_hand(form, random) for _, form in chosen], _pens(count, random), size)
+    written = []
+    for number, (_, form) in enumerate(chosen):
+        if number % PIECE == 0:
+            yield
+        written.append(_by_hand(form, random))
+    images = yield from draw(written, _pens(count, random), size)
     return images, torch.tensor([place for place, _ in chosen])
 
 
-def strokes(count: int, random: np.random.Generator, size: int = 28) -> Tensor:
+def strokes(count: int, random: np.random.Generator, size: int = 28) -> Pieces[Tensor]:
     """(count, 1, size, size) one to four strokes without a plan, some of which begin where another one passed."""
-    return draw([_planless(random) for _ in range(count)], _pens(count, random), size)
+    return (yield from draw([_planless(random) for _ in range(count)], _pens(count, random), size))
 
 
-def scribbles(count: int, random: np.random.Generator, size: int = 28) -> Tensor:
+def scribbles(count: int, random: np.random.Generator, size: int = 28) -> Pieces[Tensor]:
     """(count, 1, size, size) to and fro with 5 to 30 turns, round or sharp."""
     found = []
     for _ in range(count):
         path = random.uniform(0, 1, (random.integers(5, 30), 2)) * (1, random.uniform(0.3, 1))
         found.append([smooth(path)[:90] if random.random() < 0.5 else path])
-    return draw(found, _pens(count, random), size)
+    return (yield from draw(found, _pens(count, random), size))
 
 
 def shapes(count: int, random: np.random.Generator, size: int = 28) -> Tensor:
@@ -66,7 +73,7 @@ def shapes(count: int, random: np.random.Generator, size: int = 28) -> Tensor:
     return torch.from_numpy(inked[:, None].astype(np.float32))
 
 
-def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -> Tensor:
+def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -> Pieces[Tensor]:
     """(N, 1, size, size) float32: white strokes on black, with round ends and smooth edges.
 
     Args:
@@ -85,7 +92,10 @@ def draw(pictures: Sequence[Sequence[Path]], pens: np.ndarray, size: int = 28) -
     radii = torch.from_numpy(pens.astype(np.float32) * box / 2)
     images = torch.empty(len(pictures), size, size)
     order = sorted(range(len(pictures)), key=lambda number: len(segments[number]))  # together with others as long
-    for some in (order[start:start + BATCH] for start in range(0, len(order), BATCH)):
+    for start in range(0, len(order), BATCH):
+        if start % PIECE == 0:
+            yield
+        some = order[start:start + BATCH]
         longest = len(segments[some[-1]])  # the last segment of shorter ones is repeated
         ends = np.stack([np.pad(segments[i], ((0, longest - len(segments[i])), (0, 0)), mode="edge") for i in some])
         images[some] = _drawn(torch.from_numpy(ends.astype(np.float32)), radii[some], size)
