@@ -18,7 +18,7 @@ from core.runs import LocalEngine, RunStore, asked
 from core.runs.asked import Asked, take
 from core.runs.checkpoints import load_model
 from core.runs.evaluations import weights_stamp
-from core.runs.lab_answers import LabAnswers
+from core.runs.lab_answers import LABS, LabAnswers
 from core.settings import Settings
 from pages.parts.learn import asked as page
 from tests.helpers import run_here, tiny, wait_for, wait_until
@@ -114,9 +114,12 @@ def test_what_is_no_question_is_removed(store, process, content):
     assert not process.give() and not wanted.exists() and (store.path / "asked/notes.wanted").exists()
 
 
-def test_a_question_that_no_lab_answers_is_answered_by_nothing(store, process):
+def test_a_question_that_no_lab_answers_is_answered_by_nothing(store, process, monkeypatch):
     unknown = Asked(store, "cooking", CONFIG)
     assert unknown.want() and process.give() and unknown.answer == b""
+    monkeypatch.setitem(LABS, "odd", lambda labs, text: {}["x"])  # what nobody thought of must not end the process
+    odd = Asked(store, "odd", CONFIG)
+    assert odd.want() and process.give() and odd.answer == b"" and process.taken is None
     broken = Asked(store, "transfer", CONFIG)  # another lab's question
     assert broken.want() and process.give() and broken.answer == b""
 
