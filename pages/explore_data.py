@@ -15,7 +15,7 @@ from core.wording import plural, size_of_bytes
 from pages.parts.draft import address, draft
 from pages.parts.explore import batches, combine, own, points, transform
 from pages.parts.explore import look as explore_look
-from pages.parts.explore.cache import counts_of, tidy
+from pages.parts.explore.cache import counts_of
 from pages.parts.runs.download import download_button
 from pages.parts.shell import keys, lesson
 from pages.parts.shell.frame import go_to, open_page
@@ -136,7 +136,6 @@ chosen = st.segmented_control("Section", offered, **first, required=True, key=SE
                               label_visibility="collapsed")
 keep_choice(SECTION, chosen, offered[0])
 SECTIONS[chosen][1](server, data)
-tidy(data.train.images.data_ptr(), data.train.images)
 to_train = chosen not in {COMBINE, OWN} and lesson.shows("pages/train_model.py")
 if to_train and st.button("Train on these images", icon=":material/model_training:", key="explore.train"):
     draft.take_data(default_config(name))

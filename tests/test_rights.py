@@ -41,7 +41,7 @@ BY_ID = {  # reads one run that a link names, whoever's it is
                  "sweep", "trials", "trial_of", "holds_test",  # of a search that a link names
                  "shared_run",  # the lesson's link leads to it
                  "note_test_look"},  # counts that somebody has looked: who looks needs no right to change
-    "LocalEngine": {"status", "as_actor", "wake", "in_lesson", "shared_run", "capacity", "trouble"},
+    "LocalEngine": {"status", "as_actor", "wake", "in_lesson", "shared_run", "capacity", "trouble", "is_resting"},
 }
 LISTS = {"RunStore": {"runs", "of_configs", "looks_at_test_images", "entries", "like", "group", "discarded", "sets_of_discarded",
                       "changed_by_hand", "sweeps"}, "LocalEngine": set[str]()}

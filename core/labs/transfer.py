@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from core.config import AdamConfig, DataConfig, RunConfig, TrainingConfig
@@ -45,6 +46,16 @@ class TransferConfig(Config):
     seed: int = setting(0, "Start of the random numbers: which images are drawn, the new weights, the order.", ge=0, le=999)
 
 
+class TransferQuestion(Config):
+    """All that the three ways depend on. run: the id of the one whose network is used, with what tells its weights from others;
+    both empty for the network that learns 0 to 4. data: of the new classes."""
+
+    run: str = ""
+    weights: str = ""
+    data: DataConfig
+    config: TransferConfig
+
+
 @dataclass(frozen=True)
 class Count:
     """Numbers that a network learns (trainable) and that stay as they are (frozen)."""
@@ -63,6 +74,9 @@ class Way:
     steps: tuple[int, ...]
     accuracies: tuple[float, ...]
     losses: tuple[float, ...]
+
+
+WRITTEN = TypeAdapter(list[Way])
 
 
 def source_config(seed: int = 0) -> RunConfig:
@@ -141,6 +155,19 @@ def compare(source: nn.Module, data: Dataset, config: TransferConfig, model: Mod
     images = few(data, config.per_class, config.seed)
     return [train(WAYS[name], network, data, images, config)
             for name, network in (("scratch", fresh), ("frozen", frozen), ("tuned", tuned))]
+
+
+def ways_from(text: bytes, config: TransferConfig) -> list[Way]:
+    """What compare() gave, from JSON that may be damaged. Raises ValueError where it is not three ways of these steps."""
+    ways = WRITTEN.validate_json(text)
+    if [way.name for way in ways] != list(WAYS.values()):
+        raise ValueError("These are not the three ways.")
+    for way in ways:
+        whole = (len(way.losses) == config.steps and len(way.steps) == len(way.accuracies) and way.steps[:1] == (0,)
+                 and way.steps[-1] == config.steps and way.steps == ways[0].steps and list(way.steps) == sorted(way.steps))
+        if not whole or not all(0 <= share <= 1 for share in way.accuracies) or min(way.count.trainable, way.count.frozen) < 0:
+            raise ValueError(f"{way.name} is not whole.")
+    return ways
 
 
 def train(name: str, model: nn.Module, data: Dataset, images: Split, config: TransferConfig) -> Way:

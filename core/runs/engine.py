@@ -45,6 +45,7 @@ class Process:
     started: float
     device: str
     told: bool = False  # that it has ended is known, and its run is being ended
+    busy: bool = False  # with a run, at the last look
 
     def tell(self, line: str) -> None:
         """Write a line to it; an empty one says that there is something in the queue."""
@@ -104,6 +105,11 @@ class ProcessEngine(Requests):
     def capacity(self) -> int:
         """How many runs are done at once."""
         return len(self._workers)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether there is a process on this machine that trains nothing just now, and so may answer a lab."""
+        return False
 
     def wake(self) -> None:
         """Tell the workers that there is something in the queue."""
@@ -201,7 +207,9 @@ class ProcessEngine(Requests):
         self.store.make_room({run.id: run.paused for run in going if run.paused is not None and run.stop_requested is None
                               and self._paused.seconds(run.id, run.paused) >= SECONDS_OF_PAUSE})
         self._end_over_limits(going)
-        ours = {worker.name for worker in self._workers}
+        ours, doing = {worker.name for worker in self._workers}, {run.worker for run in going}
+        for worker in list(self._workers):
+            worker.busy = worker.name in doing
         try:
             self.store.end_abandoned({run.id: run.heartbeat for run in going if run.worker not in ours
                                       and self._silent.seconds(run.id, run.heartbeat) >= SECONDS_OF_SILENCE})
@@ -253,6 +261,10 @@ class LocalEngine(ProcessEngine):
         devices = tuple(training_devices(settings.workers) if devices is None else devices)
         self._takes = dict(zip(devices, shares(devices), strict=True))
         super().__init__(store, settings, devices)
+
+    @property
+    def is_resting(self) -> bool:
+        return any(not worker.busy and worker.popen.poll() is None for worker in list(self._workers))
 
     def _start(self, name: str, device: str, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
         s = self.settings

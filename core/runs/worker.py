@@ -30,6 +30,7 @@ from core.pieces import Pieces
 from core.runs.checkpoints import CheckpointError, load_model
 from core.runs.database import StoreError
 from core.runs.execute import StoreControl, execute
+from core.runs.lab_answers import LabAnswers
 from core.runs.ood_reference import take_wanted, work_out
 from core.runs.records import Run, RunNotFound
 from core.runs.store import RunStore
@@ -50,6 +51,7 @@ class Worker:
     def __init__(self, name: str, settings: Settings, device: torch.device, takes: Sequence[str]) -> None:
         self.name, self.settings, self.device, self.takes = name, settings, device, takes
         self.store = RunStore(settings.runs_dir, SECONDS_OF_PATIENCE, in_turns=settings.hosted)
+        self.labs = LabAnswers(self.store, settings)
         self.leaving, self.wake, self.idle = threading.Event(), threading.Event(), threading.Event()
         self.ended: deque[str] = deque(maxlen=MOST_ENDED)
         self.failed: dict[str, str] = {}  # shortcuts of its device that no run needs to try again
@@ -65,6 +67,9 @@ class Worker:
             run = self.next_run()
             if run is None:
                 self.idle.set()
+                if self.labs.give():
+                    trim_heap()
+                    continue
                 self.wake.wait(1.0)  # a line on the lifeline ends the wait; the second covers another process's queue
                 continue
             self.idle.clear()
@@ -134,6 +139,7 @@ class Worker:
 
     def beat(self) -> None:
         while not self.leaving.wait(SECONDS_PER_HEARTBEAT):
+            self.labs.beat()
             try:
                 self.store.heartbeat(self.name)
             except StoreError:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from core.figures.pictures import thumbnails
 from core.memory import drop_mapped_pages
 
 SAME: dict[str | type[Any], Callable[[Any], Any]] = {Dataset: fingerprint}
-SECONDS_BETWEEN = 10  # two times of tidying up
 
 
 @dataclass(frozen=True)
@@ -37,22 +35,10 @@ class Mapped:
 
 @contextmanager
 def read_once(data: Dataset, split: str) -> Iterator[None]:
-    """For a look at all images of a split, whose answer is kept: their pages needn't stay in memory."""
+    """For a look at all images of a split, whose answer is kept: their pages leave the memory at once, as the few of a page do
+    a second later (core.memory.MappedData)."""
     yield
     drop_mapped_pages(data.split(split).images)
-
-
-@st.cache_resource(ttl=SECONDS_BETWEEN, max_entries=16, show_spinner=False)
-def tidy(where: int, _images: Tensor) -> bool:
-    """After the page is drawn: single images that are scattered over the file bring 64 kB around each into memory. It takes some
-    milliseconds, so it is done now and once more for all who look within the next seconds.
-
-    where: the address of the images, which tells them apart.
-    """
-    later = Timer(SECONDS_BETWEEN, drop_mapped_pages, (_images,))
-    later.daemon = True
-    later.start()
-    return drop_mapped_pages(_images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=SAME)

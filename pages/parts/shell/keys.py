@@ -35,6 +35,7 @@ PIPELINE_VERSION = "session.pipeline_version"  # part of its widget keys: a new 
 PIPELINE_PROBLEM = "session.pipeline_problem"  # why an edit was refused
 PIPELINE_SEED = "session.pipeline_seed"  # what the random steps draw from
 LABS = "session.labs"  # lab path → "opened" or "tried"
+ASKED = "session.asked"  # (name of the question that a lab asked last, since when; −inf: its page works it out itself)
 DRAW_OTHERS = "session.draw_others"  # ids of the models that are asked beside the first
 DRAW_NOW = "session.draw_now"  # the drawing that is looked at, (1, 28, 28) float32 in [0, 1]; None where there is none
 KEEP_AS = "draw.teach.label"  # the class that the drawing is kept as, of one tap; None between taps

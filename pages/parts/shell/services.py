@@ -11,6 +11,7 @@ from core.config import DataConfig
 from core.data import DataError, Dataset, load
 from core.evaluation.ood.score import OODReference
 from core.lessons.class_sets import FEWEST
+from core.memory import MappedData, drop_mapped_pages
 from core.runs import CheckpointError, Run, RunNotFound, RunStore, StoreError, TrainedModel, checkpoint_path
 from core.runs.engine import ProcessEngine
 from core.runs.model_cache import ModelCache
@@ -110,14 +111,24 @@ def _start(key: str, _settings: Settings) -> Services:
 
 
 def dataset(config: DataConfig, settings: Settings) -> Dataset:
-    """A data set, memory-mapped, for all sessions to read. Raises DataError."""
+    """A data set, memory-mapped, for all sessions to read; what they have read leaves the server's memory by itself. Raises
+    DataError."""
     where = f"{settings.data_dir}\n{settings.cache_dir}"
     return _dataset(config.model_dump_json(), where, config, settings)  # texts, which it hashes at once
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the data…")
 def _dataset(key: str, where: str, _config: DataConfig, _settings: Settings) -> Dataset:
-    return load(_config, _settings.data_dir, _settings.cache_dir)
+    data = load(_config, _settings.data_dir, _settings.cache_dir)
+    images = data.train.images, data.validation.images, data.test.images
+    _mapped().add(*images)
+    drop_mapped_pages(*images)  # mean and deviation may have taken a look at all of them
+    return data
+
+
+@st.cache_resource(show_spinner=False, on_release=lambda mapped: mapped.close())
+def _mapped() -> MappedData:
+    return MappedData()
 
 
 def trained_model(store: RunStore, run_id: str) -> TrainedModel:

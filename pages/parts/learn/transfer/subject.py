@@ -1,11 +1,14 @@
 """The lab on transfer learning: which network's features are used, and for which new classes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 from torch import nn
 
+from core.config import DataConfig
 from core.data import DATASETS, DataError, Dataset, spec_of
 from core.labs.text import learn
 from core.labs.transfer import DIGITS, TARGET, few_data, source_config
@@ -22,12 +25,15 @@ SHAPE = (1, 28, 28)
 
 @dataclass(frozen=True)
 class Subject:
-    """model: the trained network; config: its architecture; stamp: tells its weights from others; data: of the new classes."""
+    """model: gives the trained network, which may have to learn first; config: its architecture; run: its id, HERE for none;
+    weights: tells its weights from others; data: of the new classes, as data_config says."""
 
-    model: nn.Module
+    model: Callable[[], nn.Module]
     config: ModelConfig
-    stamp: str
+    run: str
+    weights: str
     data: Dataset
+    data_config: DataConfig
 
 
 def taught(settings: Settings) -> nn.Module:
@@ -64,18 +70,17 @@ def choose(server: Services) -> Subject | None:
 def _subject(server: Services, run: Run | None, target: str) -> Subject:
     data_config = few_data(target)
     if run is None:
-        model, config, stamp = taught(server.settings), source_config().model, HERE
-        seen = set()
+        model, config, weights, seen = partial(taught, server.settings), source_config().model, "", set()
     else:
         trained = trained_model(server.store, run.id)
-        model, config, stamp = trained.model, run.config.model, f"{run.id} {weights_stamp(server.store, run.id)}"
+        model, config, weights = lambda: trained.model, run.config.model, str(weights_stamp(server.store, run.id))
         data_config = data_config.model_copy(update={"normalization": run.config.data.normalization})
         seen = set(run.config.data.only_classes or spec_of(target).classes) if run.config.data.dataset == target else set()
     data = dataset(data_config, server.settings)
     if seen & set(data.classes):
         st.info("This network has learned from images of these very classes, so its features know them: the comparison says "
                 "nothing about new ones.", icon=":material/info:")
-    return Subject(model, config, stamp, data)
+    return Subject(model, config, run.id if run is not None else HERE, weights, data, data_config)
 
 
 def _is_usable(server: Services, run: Run) -> bool:

@@ -6,8 +6,20 @@ import streamlit as st
 from core.errors import reason
 from core.figures.building_blocks import lines
 from core.figures.in_words import in_words
-from core.labs.transfer import MOST_TEST, TransferConfig, Way, compare, few, source_config, target_config, transfer_code
+from core.labs.transfer import (
+    MOST_TEST,
+    TransferConfig,
+    TransferQuestion,
+    Way,
+    compare,
+    few,
+    source_config,
+    target_config,
+    transfer_code,
+    ways_from,
+)
 from core.wording import percent, plural
+from pages.parts.learn.asked import worked_out
 from pages.parts.learn.lab import covered, predict, tried
 from pages.parts.learn.questions import TRANSFER
 from pages.parts.learn.transfer.subject import Subject, choose
@@ -21,6 +33,8 @@ from pages.parts.widgets.table import draw_table, rows_table
 
 PATH = "pages/learn_transfer.py"
 STILL = {"displayModeBar": False}
+HEIGHT = 640  # px
+STEPS = "Three networks take their steps…"
 RATES = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03]
 HEADS = {"linear": "All linear layers", "last": "Last layer only"}
 
@@ -40,9 +54,9 @@ def settings() -> TransferConfig:
                           seed=int(seed))
 
 
-@st.cache_data(max_entries=32, show_spinner="Three networks take their steps…")
-def _ways(_subject: Subject, stamp: str, data: str, config: TransferConfig) -> list[Way]:
-    return compare(_subject.model, _subject.data, config, _subject.config)
+@st.cache_data(max_entries=32, show_spinner=STEPS)
+def _ways(_subject: Subject, question: str, _config: TransferConfig) -> list[Way]:
+    return compare(_subject.model(), _subject.data, _config, _subject.config)
 
 
 def compare_section(server: Services) -> str | None:
@@ -54,13 +68,17 @@ def compare_section(server: Services) -> str | None:
     config = settings()
     data = subject.data
     if not seen:
-        covered(640)
+        covered(HEIGHT)
         return transfer_code(config)
+    question = TransferQuestion(run=subject.run, weights=subject.weights, data=subject.data_config, config=config)
     try:
-        ways = _ways(subject, subject.stamp, f"{data.name} {data.classes} {data.mean} {data.std}", config)
+        ways = worked_out(server, "transfer", question, lambda text: ways_from(text, config),
+                          lambda: _ways(subject, question.model_dump_json(), config), STEPS, HEIGHT)
     except ValueError as error:
         st.info(as_text(reason(error)), icon=":material/info:")
         return None
+    if ways is None:
+        return transfer_code(config)
     tested = min(MOST_TEST, len(data.test))
     metrics_row({way.name: (percent(way.accuracies[-1], 1), f"Of {tested} test images of the new classes, after the last step.")
                  for way in ways})
