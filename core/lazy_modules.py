@@ -64,12 +64,12 @@ class LazyFinder(MetaPathFinder, Loader):
         if module.__name__ not in self.wanted:
             return
         spec = module.__spec__
-        assert spec is not None and spec.loader_state is not None
-        module.__loader__ = spec.loader = spec.loader_state
+        assert spec is not None and isinstance(spec.loader_state, Loader)
+        module.__loader__ = spec.loader = loader = spec.loader_state
         spec.loader_state = None
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
         if type(module) is LazyModule:  # it may have chosen a class of its own
-            module.__class__ = ModuleType
+            module.__class__ = ModuleType  # pyright: ignore[reportAttributeAccessIssue]  # how an object becomes another's
         del vars(module)[FINDER], self.waiting[module.__name__]
 
 
