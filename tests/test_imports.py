@@ -64,6 +64,8 @@ os.environ |= {{"PLAYGROUND_DATA": {str(tmp_path / "data")!r}, "PLAYGROUND_RUNS"
 from streamlit.testing.v1 import AppTest
 at = AppTest.from_file({str(ROOT / "app.py")!r}, default_timeout=300).run()
 assert at.title[0].value == "See a neural network learn" and not at.exception
+import sys
+assert "pyarrow" not in sys.modules, "Home has no table"
 at.switch_page("pages/build_model.py").run()
 assert len(at.dataframe) == 2 and not at.exception
 from pages.parts.widgets.table import draw_table, rows_table

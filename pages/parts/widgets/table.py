@@ -2,37 +2,42 @@
 
 Streamlit takes Arrow's tables as they are and imports pandas for all else, lists of rows too; so does Arrow's own pa.array(), to
 see whether it has been given some of it. So columns are put together from their bytes here, and every table comes from here.
+Arrow itself, 25 MB, is imported with the first table: Home has none.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import streamlit as st
 
-KINDS = {pa.string(): "unicode", pa.float64(): "float64", pa.null(): "empty"}  # what pandas calls some of Arrow's types
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KINDS = {"string": "unicode", "double": "float64", "null": "empty"}  # what pandas calls some of Arrow's types
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FURTHEST = 2**63  # whole numbers further from 0 are floats
 
 
-def draw_table(table: pa.Table, **options: Any) -> None:
+def draw_table(table: "pa.Table", **options: Any) -> None:
     """st.dataframe() of a table of rows_table() or columns_table(), with its options."""
     st.dataframe(table, lazy=False, **options)  # lazy: for that it asks first whether the table is one of pandas
 
 
-def rows_table(rows: Sequence[Mapping[str, Any]], index: str | None = None) -> pa.Table:
+def rows_table(rows: Sequence[Mapping[str, Any]], index: str | None = None) -> "pa.Table":
     """A table of rows: column → value, with columns in the order in which they first occur. A key that is missing in a row is an
     empty cell there. See columns_table()."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     return columns_table({name: [row.get(name) for row in rows] for name in names}, index)
 
 
-def columns_table(columns: Mapping[str, Sequence[Any]], index: str | None = None) -> pa.Table:
+def columns_table(columns: Mapping[str, Sequence[Any]], index: str | None = None) -> "pa.Table":
     """A table of columns: name → its values. index: the column whose values name the rows, which stays where it is as one scrolls
     sideways. Raises TypeError where a column has values that do not go together, see column()."""
+    import pyarrow as pa
+
     found = {}
     for name, values in columns.items():
         try:
@@ -43,9 +48,11 @@ def columns_table(columns: Mapping[str, Sequence[Any]], index: str | None = None
     return table if index is None else table.replace_schema_metadata({"pandas": json.dumps(_as_pandas_says(table, index))})
 
 
-def column(values: Sequence[Any]) -> pa.Array:
+def column(values: Sequence[Any]) -> "pa.Array":
     """Values of one kind: numbers (whole ones and others together are floats), bools, texts, times with a zone, or lists of one
     of these. None and NaN are empty cells. Raises TypeError for any other value, and where kinds are mixed."""
+    import pyarrow as pa
+
     cells = [None if value is None or value != value else value for value in values]
     there = [value is not None for value in cells]
     known = [value for value in cells if value is not None]
@@ -72,8 +79,11 @@ def column(values: Sequence[Any]) -> pa.Array:
     raise TypeError(f"values of the kinds {', '.join(sorted({type(value).__name__ for value in known}))} in one column")
 
 
-def _array(kind: pa.DataType, there: list[bool], *parts: np.ndarray | bytes, children: list[pa.Array] | None = None) -> pa.Array:
+def _array(kind: "pa.DataType", there: list[bool], *parts: np.ndarray | bytes, children: "list[pa.Array] | None" = None,
+           ) -> "pa.Array":
     """See https://arrow.apache.org/docs/format/Columnar.html for the parts that each kind has."""
+    import pyarrow as pa
+
     buffers = [None if all(there) else _bits(there), *parts]
     return pa.Array.from_buffers(kind, len(there), [part if part is None else pa.py_buffer(part) for part in buffers],
                                  children=children)
@@ -88,9 +98,9 @@ def _offsets(values: Sequence[Sequence[Any] | bytes]) -> np.ndarray:
     return np.cumsum([0, *map(len, values)], dtype=np.int32)
 
 
-def _as_pandas_says(table: pa.Table, index: str) -> dict[str, Any]:
+def _as_pandas_says(table: "pa.Table", index: str) -> dict[str, Any]:
     """What pandas writes into a table of which one column is its index, as Streamlit reads it."""
-    columns = [{"name": field.name, "field_name": field.name, "pandas_type": KINDS.get(field.type, str(field.type)),
+    columns = [{"name": field.name, "field_name": field.name, "pandas_type": KINDS.get(str(field.type), str(field.type)),
                 "numpy_type": "object", "metadata": None} for field in table.schema]
     return {"index_columns": [index], "columns": columns, "column_indexes": [
         {"name": None, "field_name": None, "pandas_type": "unicode", "numpy_type": "object", "metadata": None}]}
