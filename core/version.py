@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-VERSION = "0.14.0"  # pyproject.toml reads it here; CHANGELOG.md says what came with which
+VERSION = "0.15.0"  # pyproject.toml reads it here; CHANGELOG.md says what came with which
 NUMBERED_SINCE = "0.6.0"  # what is older kept no number with its runs
 TORCH_VERSION = version("torch").split("+")[0]
 
