@@ -31,8 +31,8 @@ def varying_code() -> str:
     from core.data import drawing
     from core.data.sources import digits
 
-    varying = (drawing.place_like_mnist, digits._bend, digits._thin, digits._uniform, digits.vary)
-    constants = {name: getattr(digits, name) for name in ("SLANT", "TURN", "WIDTH", "WOBBLE", "EDGE")}
+    varying = (drawing.place_like_mnist, digits._bends, digits._bend, digits._thin, digits._uniform, digits.vary)
+    constants = {name: getattr(digits, name) for name in ("SLANT", "TURN", "WIDTH", "WOBBLE", "EDGE", "AT_ONCE")}
     return "\n\n".join(["\n".join(f"{name} = {value!r}" for name, value in constants.items()) + "\n",
                         *map(_source, varying)]).strip()
 
