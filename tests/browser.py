@@ -60,29 +60,33 @@ def launched() -> Iterator[Browser]:
 
 @contextmanager
 def tabs_of(browser: Browser, phone_agent: str | None = None) -> Iterator[Callable[..., Page]]:
-    """What makes tabs, each a visitor of its own: (width, touch=False) → Page. They are closed at the end.
+    """What makes tabs, each a visitor of its own: (width, touch=False, alone=False) → Page. They are closed at the end.
 
     A visitor who has gone is forgotten, but for what the browser has compiled of Streamlit's scripts: that is for the next one,
-    whose first page is there in three quarters of the work.
+    whose first page is there in three quarters of the work. alone: with nothing of others', for a test that changes what all
+    tabs of a visitor share, such as the clock.
 
     phone_agent: what a tab with touch calls itself; the browser's own name where it is None.
     """
-    used: list[tuple[tuple[bool, str | None], BrowserContext]] = []
+    used: list[tuple[list[BrowserContext] | None, BrowserContext]] = []  # where it is kept, None where it is not
 
-    def tab(width: int, touch: bool = False) -> Page:
-        kind = touch, phone_agent if touch else None
-        idle = _idle(browser, kind)
-        context = idle.pop() if idle else browser.new_context(has_touch=touch, is_mobile=touch, user_agent=kind[1])
-        used.append((kind, context))
+    def tab(width: int, touch: bool = False, alone: bool = False) -> Page:
+        agent = phone_agent if touch else None
+        kept = None if alone else _idle(browser, (touch, agent))
+        context = kept.pop() if kept else browser.new_context(has_touch=touch, is_mobile=touch, user_agent=agent)
+        used.append((kept, context))
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": 1000})
         page.set_default_timeout(60_000)
         return page
 
     yield tab
-    for kind, context in used:
-        _forget(context)
-        _idle(browser, kind).append(context)
+    for kept, context in used:
+        if kept is None:
+            context.close()
+        else:
+            _forget(context)
+            kept.append(context)
 
 
 def _idle(browser: Browser, kind: tuple[bool, str | None]) -> list[BrowserContext]:

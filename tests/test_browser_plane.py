@@ -142,7 +142,7 @@ def test_another_browser_sees_the_same(address, tabs):
 @pytest.mark.parametrize(("each", "apart"), [(8, 200), (12, 300)], ids=["40 a second", "slow messages"])
 def test_pictures_are_played_evenly_and_soon(tabs, each, apart):
     """The component alone, by a clock that the test moves: messages of so many pictures, so many ms apart."""
-    page, config = tabs(1280), plane_config.FIRST
+    page, config = tabs(1280, alone=True), plane_config.FIRST
     data, model = prepare(config, Path("no files needed"))
     seen = PlaneWatcher(config, data, torch.device("cpu")).look(model, 0, 1, 0.0, 0.0)
     about = plane.content(config, data, plane_points(config), 1.0, plane.Shown())
