@@ -39,7 +39,7 @@ from core.runs.deleting import Deleted, delete_run, delete_runs
 from core.runs.engine import Process
 from core.runs.recorder import Recorder
 from core.runs.since import Since
-from core.training import Step
+from core.training import Intervention, Paused, Step
 from tests.helpers import run_here, tiny, wait_until
 
 
@@ -77,6 +77,24 @@ def test_what_comes_before_a_checkpoint_is_waited_for(settings):
     with writing_elsewhere(store), pytest.raises(StoreBusy, match="another program is writing"):
         recorder.flush(at_once=True)
     assert recorder.metrics, "it is kept all the same"
+
+
+def test_what_is_changed_while_a_run_is_paused_waits_for_another_who_writes(store, monkeypatch):
+    """Nothing would come that could bring it later: a weight that somebody has set would not be seen until the run goes on."""
+    monkeypatch.setattr("core.runs.recorder.PATIENCE", 0.0)
+    run = store.create_running(tiny(), "ann", "here")
+    recorder = Recorder(store, run.id)
+    recorder.take(Intervention(1, 4, "learning_rate", 0.1, 0.2))
+    other = sqlite3.connect(store.path / "runs.sqlite3", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    recorder.flush()
+    assert not store.interventions(run.id), "a step would not wait"
+    later = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    later.start()
+    recorder.take(Paused(4))
+    assert [change.after for change in store.interventions(run.id)] == [0.2]
+    later.join()
+    other.close()
 
 
 def test_a_run_goes_on_while_another_writes(store, settings, monkeypatch):

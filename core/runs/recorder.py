@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import isfinite
 
 import torch
@@ -82,8 +83,9 @@ class Recorder:
                 self.epoch(event)
             case Validation():
                 self.validation(event)
-            case Paused():
-                self.flush()  # nothing comes for a while, and somebody looks at the last step
+            case Paused():  # nothing comes for a while, and somebody looks at the last step
+                with suppress(StoreBusy):  # it comes with whatever is next
+                    self.flush(at_once=True)
 
     def step(self, event: Step) -> None:
         self.metrics.append(Metric("loss", event.step, event.loss))
