@@ -1,6 +1,7 @@
 """What a training process does beside its runs, by stand-ins and without a process: looking back at them, and warming up."""
 
 import shutil
+import threading
 import weakref
 from types import SimpleNamespace
 
@@ -64,6 +65,36 @@ def test_a_run_that_begins_has_the_memory_and_the_cores_and_it_begins_again_late
     looks(idle, 3)
     assert work.begun == ["first", "second", "first"] and work.done == [("second", False), ("first", False)]
     assert not idle.ended
+
+
+def test_it_computes_with_one_thread_whatever_number_a_training_has_set_since(idle, monkeypatch):
+    """With more it has threads of its own, and those of a training are never again waiting awake for their next operation."""
+    numbers, started, goes_on = [], threading.Event(), threading.Event()
+    rounds = iter([False, True])
+
+    def wait(seconds):
+        started.set()
+        goes_on.wait()
+        return next(rounds)
+
+    def work(store, run_id, settings, is_wanted):
+        torch.zeros(9).exp()
+        numbers.append(torch.get_num_threads())
+        yield
+
+    monkeypatch.setattr(worker, "look_back_at", work)
+    idle.leaving, before = SimpleNamespace(wait=wait), torch.get_num_threads()
+    idle.ended.append("a run")
+    looking = threading.Thread(target=idle.look_back)
+    looking.start()
+    started.wait()
+    try:
+        torch.set_num_threads(2)
+        goes_on.set()
+        looking.join()
+        assert numbers == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_one_that_fails_keeps_no_other_from_its_turn(idle, monkeypatch, capsys):

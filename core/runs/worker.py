@@ -58,6 +58,7 @@ class Worker:
         self.unsaid = ""  # how its last run ended, where that could not be written down yet
 
     def run(self) -> None:
+        torch.get_num_threads()  # this thread's own from here on, whatever look_back() sets for its
         threading.Thread(target=self.watch_lifeline, daemon=True).start()
         threading.Thread(target=self.beat, daemon=True).start()
         threading.Thread(target=self.look_back, daemon=True).start()
@@ -95,7 +96,13 @@ class Worker:
 
     def look_back(self) -> None:
         """What a run's training images look like to its network, while nothing trains: for runs that somebody looks at first,
-        then for the last that have ended, the newest first."""
+        then for the last that have ended, the newest first.
+
+        With one thread, as long as the process lives: with more of them OpenMP would count more threads than there are cores, and
+        no longer let those of a training wait awake for the next operation: its steps with two took twice as long from then on.
+        """
+        torch.get_num_threads()  # else this thread's first operation would set the number that a training has set last
+        torch.set_num_threads(1)
         while not self.leaving.wait(SECONDS_BEFORE_LOOKING_BACK):
             if not self.idle.is_set():
                 continue
