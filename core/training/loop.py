@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from core.config import PlateauConfig, RunConfig
 from core.data.batches import Batch, Batches
 from core.data.dataset import Dataset
+from core.devices import is_convolutional
 from core.training.by_hand import set_weight
 from core.training.control import Command, Control
 from core.training.events import (
@@ -30,7 +31,7 @@ from core.training.events import (
     Step,
     Threads,
 )
-from core.training.inference import infer
+from core.training.inference import DENSE_BATCH, EVALUATION_BATCH, infer
 from core.training.monitors import SampleMonitor, ValidationMonitor
 from core.training.schedules import Plateau, learning_rate_at
 from core.training.shortcuts import Shortcuts
@@ -152,6 +153,8 @@ class Loop:
         shows = data.kind == "images" and self.counts_right
         self.samples = SampleMonitor(self.validation, len(data.classes), self.objective, self.autocast) if shows else None
         self.closer = ValidationMonitor(self.validation, len(data.classes), self.objective, self.autocast)
+        is_dense = self.training_step.chain is not None and not is_convolutional(self.model)
+        self.at_once = DENSE_BATCH if is_dense else EVALUATION_BATCH  # validation examples
         self.tiny = tiny_steps(self.training_step, self.train, self.validation)
         self.steps_per_epoch = -(-len(self.train) // training.batch_size)
         self.steps = self.steps_per_epoch * training.epochs
@@ -386,7 +389,7 @@ class Loop:
         """How the network does on the validation examples."""
         if self.tiny is not None:
             return self.tiny.validate()
-        answers = infer(self.model, self.validation, self.autocast, answer=self.training_step.evaluate)
+        answers = infer(self.model, self.validation, self.autocast, self.at_once, answer=self.training_step.evaluate)
         return Validated(answers, answers.loss(self.objective), answers.accuracy(self.objective))
 
     def reason_to_stop_early(self) -> str:
