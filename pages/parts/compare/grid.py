@@ -81,7 +81,7 @@ def _config(columns: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "colour": column.ImageColumn("", width=36, pinned=True, help="The colour of its curve."),
         "best": column.MultiselectColumn(
-            "Best in", width=230, pinned=True, options=list(map(_short, COMPARED)),
+            "Best in", width=230, options=list(map(_short, COMPARED)),
             color=[BEST[COLUMNS[key].kind] for key in COMPARED],
             help="Of which results it has the best of the runs shown, among those of the same data and task, for losses of the "
                  "same loss function. A double click on the cell shows those that have no room."),
