@@ -1,6 +1,7 @@
 """What a training process answers labs while it trains nothing: see core.runs.asked. To let another lab ask, name it in LABS."""
 
 import json
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -38,7 +39,7 @@ class LabAnswers:
             with with_threads(1):  # as the page has: sums of two threads are rounded otherwise, and the answer would be another
                 answer = LABS[self.taken.lab](self, self.taken.text).encode()
         except Exception:  # whatever it is, runs are to be done all the same; the page, which tries it then, says why
-            pass
+            traceback.print_exc()  # to this process's log
         self.taken.keep(answer)
         self.taken = None
         return True

@@ -48,7 +48,7 @@ def _waits(server: Services, asked: Asked, since: float) -> bool:
     """Whether an answer can be hoped for. Asks for it."""
     waited = time.monotonic() - since
     hopes = waited < (SECONDS_IN_LINE if asked.is_in_line else SECONDS_OF_PATIENCE) and server.engine.is_resting
-    if not asked.is_taken and not hopes or waited == inf:
+    if waited == inf or not (asked.is_taken or hopes):  # infinite: nobody has answered in time, and the page did it itself
         return False
     try:
         if asked.want():
