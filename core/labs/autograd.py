@@ -105,7 +105,8 @@ def read_typed(inputs: str, outputs: str) -> Values:
 def _typed(what: str, text: str, lines: int, width: int) -> list[list[float]]:
     rows = [line.replace(",", " ").replace(";", " ").replace("−", "-").split() for line in text.splitlines() if line.strip()]
     if len(rows) != lines:
-        raise AutogradError(f"{what} need {lines} lines of {width} numbers; {len(rows)} are there.")
+        there = "1 is there" if len(rows) == 1 else f"{len(rows)} are there"
+        raise AutogradError(f"{what} need {lines} lines of {width} numbers; {there}.")
     for place, row in enumerate(rows, 1):
         if len(row) != width:
             raise AutogradError(f"{what} need {width} numbers in each line; line {place} has {len(row)}.")
@@ -118,7 +119,7 @@ def _typed(what: str, text: str, lines: int, width: int) -> list[list[float]]:
 
 
 def read_values(x: Sequence[object], w: Sequence[Sequence[object]], b: Sequence[object], y: Sequence[object]) -> Values:
-    """What a person put into the tables. Raises AutogradError with one line."""
+    """What a person has put in. Raises AutogradError with one line."""
     if len(x) != INPUTS or [len(row) for row in w] != [OUTPUTS] * INPUTS or (len(b), len(y)) != (OUTPUTS, OUTPUTS):
         raise AutogradError(f"The network needs {INPUTS} inputs and {OUTPUTS} outputs: leave no row out and add none.")
     values = Values(_numbers("x", x), tuple(_numbers("w", row) for row in w), _numbers("b", b), _numbers("y", y))
@@ -128,11 +129,11 @@ def read_values(x: Sequence[object], w: Sequence[Sequence[object]], b: Sequence[
 
 
 def _numbers(name: str, cells: Sequence[object]) -> tuple[float, ...]:
-    """What stands in the cells of a table. Raises AutogradError."""
+    """The values of one name. Raises AutogradError."""
     found = []
     for value in cells:
         if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise AutogradError(f"Every cell of {name} needs a number.")
+            raise AutogradError(f"Every {name} needs a number.")
         if abs(value) > LARGEST:
             raise AutogradError(f"{name} has a value of {value:g}: stay between -{LARGEST:g} and {LARGEST:g}.")
         found.append(float(value))
